@@ -1,0 +1,1 @@
+"""Mattermost server plugins in Python, on AnyIO."""

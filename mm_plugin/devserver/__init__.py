@@ -1,0 +1,1 @@
+"""A stand-in Mattermost with its state in SQLite."""

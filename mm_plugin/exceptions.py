@@ -1,0 +1,248 @@
+"""Every error of the package: one root, two axes (whose fault it was, and what ended).
+
+Each class carries a ``docs_code``, stable across releases, under which docs/reference/errors.md explains
+cause and cure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import ClassVar
+
+__all__ = (
+    "AlreadyExistsError",
+    "ConfigurationError",
+    "DeadlineError",
+    "HandshakeError",
+    "HookRegistrationError",
+    "HookResultError",
+    "HookTimeoutError",
+    "LocalProtocolError",
+    "MMPluginError",
+    "ManifestError",
+    "NotFoundError",
+    "NotMagicCookieError",
+    "PermissionDeniedError",
+    "PluginAPIError",
+    "ProtocolError",
+    "RateLimitedError",
+    "RemoteProtocolError",
+    "RequestBodyAbortedError",
+    "ResponseStateError",
+    "StatusCode",
+    "TooLargeError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "ValidationError",
+)
+
+
+class StatusCode(IntEnum):
+    """The status codes of gRPC (grpc/grpc: doc/statuscodes.md); neutral here, every link maps its own onto them."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class MMPluginError(Exception):
+    """The root of every error this package raises on purpose."""
+
+    docs_code: ClassVar[str] = "MMP000"
+
+
+# -- what an author or operator wrote -------------------------------------------------------------------------
+
+
+class HookRegistrationError(MMPluginError):
+    """A plugin class binds its hooks wrongly; raised when the class is created, so nothing has started."""
+
+    docs_code = "MMP101"
+
+
+class HookResultError(MMPluginError):
+    """A handler returned something its hook cannot express; the hook's failure policy answers instead."""
+
+    docs_code = "MMP102"
+
+
+class HookTimeoutError(MMPluginError):
+    """A handler did not finish in time; it was cancelled and the hook's failure policy answered."""
+
+    docs_code = "MMP103"
+
+
+class ConfigurationError(MMPluginError):
+    """A setting, variable or file holds what it must not; the text names it and what was expected."""
+
+    docs_code = "MMP110"
+
+
+class ManifestError(ConfigurationError):
+    """plugin.json (or .yaml) is missing or wrong; the text names file, field and what was expected."""
+
+    docs_code = "MMP111"
+
+
+class NotMagicCookieError(MMPluginError):
+    """The process was not started by a plugin host: go-plugin's magic cookie is missing or wrong."""
+
+    docs_code = "MMP120"
+
+
+class HandshakeError(MMPluginError):
+    """The first line of a plugin's standard output is no go-plugin handshake, or one we cannot use."""
+
+    docs_code = "MMP121"
+
+
+# -- protocols ------------------------------------------------------------------------------------------------
+
+
+class ProtocolError(MMPluginError):
+    """The rules of a protocol were broken."""
+
+    docs_code = "MMP200"
+
+
+class LocalProtocolError(ProtocolError):
+    """Our own side asked for something the protocol forbids now; the state is unchanged."""
+
+    docs_code = "MMP201"
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol; the call or connection it concerns is over."""
+
+    docs_code = "MMP202"
+
+
+class RequestBodyAbortedError(MMPluginError):
+    """A request body ended before it was complete; what was read so far must not be taken for the whole."""
+
+    docs_code = "MMP210"
+
+
+class ResponseStateError(LocalProtocolError):
+    """A response was used out of order: a second head, a write after the end, or a body where none may be."""
+
+    docs_code = "MMP211"
+
+
+# -- API calls ------------------------------------------------------------------------------------------------
+
+
+class PluginAPIError(MMPluginError):
+    """The server answered an API call with an error, or the call did not reach it.
+
+    Attributes:
+        id: The server's translation id, such as ``app.user.missing.error``; "" where there was none.
+        message: Human-readable text.
+        detailed_error: Details for logs.
+        where: The server's function.
+        request_id: The server's request id.
+        status_code: The HTTP status the server means; 0 where it gave none.
+        params: Values for the translation.
+        code: The status code of the call; for an error inside a response, the one its HTTP status maps to.
+    """
+
+    docs_code = "MMP300"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        id: str = "",  # noqa: A002 - the wire's own name
+        detailed_error: str = "",
+        where: str = "",
+        request_id: str = "",
+        status_code: int = 0,
+        params: Mapping[str, object] | None = None,
+        code: StatusCode = StatusCode.UNKNOWN,
+    ) -> None:
+        super().__init__(message)
+        self.id = id
+        self.message = message
+        self.detailed_error = detailed_error
+        self.where = where
+        self.request_id = request_id
+        self.status_code = status_code
+        self.params: dict[str, object] = dict(params or {})
+        self.code = code
+
+    def __str__(self) -> str:
+        text = self.message or self.id or self.code.name
+        if self.id and self.id != text:
+            text = f"{text} [{self.id}]"
+        if self.status_code:
+            text = f"{text} (HTTP {self.status_code})"
+        return text
+
+
+class ValidationError(PluginAPIError):
+    """The server refused an argument (HTTP 400; INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE)."""
+
+    docs_code = "MMP301"
+
+
+class UnauthenticatedError(PluginAPIError):
+    """The caller is not known (HTTP 401; UNAUTHENTICATED)."""
+
+    docs_code = "MMP302"
+
+
+class PermissionDeniedError(PluginAPIError):
+    """The caller may not do this (HTTP 403; PERMISSION_DENIED)."""
+
+    docs_code = "MMP303"
+
+
+class NotFoundError(PluginAPIError):
+    """There is no such thing (HTTP 404; NOT_FOUND)."""
+
+    docs_code = "MMP304"
+
+
+class AlreadyExistsError(PluginAPIError):
+    """It is there already (HTTP 409; ALREADY_EXISTS)."""
+
+    docs_code = "MMP305"
+
+
+class TooLargeError(PluginAPIError):
+    """A message or file is over a limit (HTTP 413; RESOURCE_EXHAUSTED)."""
+
+    docs_code = "MMP306"
+
+
+class RateLimitedError(PluginAPIError):
+    """Too many calls (HTTP 429)."""
+
+    docs_code = "MMP307"
+
+
+class DeadlineError(PluginAPIError):
+    """The call did not finish in time; whether the server carried it out is unknown (DEADLINE_EXCEEDED)."""
+
+    docs_code = "MMP308"
+
+
+class UnavailableError(PluginAPIError):
+    """The server could not be reached, or said that it is not available (HTTP 503; UNAVAILABLE)."""
+
+    docs_code = "MMP309"

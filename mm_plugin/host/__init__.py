@@ -1,0 +1,1 @@
+"""The side of the server: start plugins, call their hooks, answer their API calls."""

@@ -1,0 +1,98 @@
+"""Every bound and budget of the package, each with its unit and a reason.
+
+Names end in their unit: ``_octets``, ``_s``, or a plural noun for a count. A value that an operator may
+want to change is also a field of ``settings.RuntimeConfig``; this is where its default lives.
+"""
+
+# -- messages and bodies ------------------------------------------------------------------------------------
+
+#: Longest message either side takes. The Go host sends up to 2**31 - 1; files and configurations are single messages.
+message_limit_octets = 64 * 1024 * 1024
+#: Longest body chunk we send in ServeHTTP; the Go host reads bodies in pieces of this size.
+http_chunk_octets = 65_536
+#: Body pieces that wait between the pump and the handler of one request: enough to keep both busy, constant memory.
+http_body_pieces = 2
+#: Fields and octets of one request or response head; far above what browsers and servers allow each other.
+http_head_octets = 65_536
+
+# -- HTTP/2 ---------------------------------------------------------------------------------------------------
+
+#: Streams one peer may have open; above the hundreds a busy server keeps in flight.
+http2_concurrent_streams = 2_048
+#: Receive window of one stream: how much of an unread body one call can make us hold.
+http2_stream_window_octets = 256 * 1024
+#: Receive window of a connection. Credit is given back on receipt, so this only has to cover one round trip.
+http2_connection_window_octets = 16 * 1024 * 1024
+#: Longest frame payload we accept: the protocol's default.
+http2_frame_octets = 16_384
+#: Octets of one header block with its CONTINUATION frames (RFC 9113, section 10.5.1).
+http2_header_block_octets = 16_384
+#: Decoded octets of one header list, counted as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
+http2_header_list_octets = 65_536
+#: CONTINUATION frames of one header block; a real peer needs one or two.
+http2_continuation_frames = 8
+#: Closed streams whose way of closing is remembered, to tell a late frame from a wrong one.
+http2_remembered_streams = 256
+#: Frames that cost work and bring nothing before the connection is closed with ENHANCE_YOUR_CALM.
+http2_idle_frames = 1_000
+#: Octets that wait for the socket of one connection before writers are held back.
+http2_output_octets = 1024 * 1024
+#: Octets one stream may have queued for its peer's window before its writer waits.
+http2_stream_output_octets = 256 * 1024
+#: One read from a socket.
+socket_read_octets = 65_536
+#: Longest wait for one socket write before the peer counts as gone.
+socket_write_s = 30.0
+#: Longest wait for the peer after our last frame, before the socket is closed.
+connection_linger_s = 0.5
+#: Messages that wait undelivered in one gRPC stream (its octets are bounded by the stream's window anyway).
+grpc_stream_messages = 16
+#: Octets of custom metadata on one call.
+grpc_metadata_octets = 16_384
+#: Longest ``grpc-message`` we send, before percent-encoding: head blocks must stay under the peer's limit.
+grpc_status_text_octets = 4_096
+
+# -- calls ----------------------------------------------------------------------------------------------------
+
+#: Longest a hook may take where the caller allows as much.
+hook_timeout_s = 30.0
+#: What we keep back of the caller's deadline, so that our decision arrives before it.
+hook_deadline_margin_s = 0.5
+#: Longest an API call may take.
+api_timeout_s = 30.0
+#: Worker threads for blocking handlers.
+hook_threads = 16
+#: How long an unreachable API is waited for once it had been reached.
+api_reconnect_backoff_s = 0.05
+#: The longest pause between two attempts to connect.
+api_reconnect_backoff_max_s = 2.0
+
+# -- lifetime -------------------------------------------------------------------------------------------------
+
+#: The whole stop after the host's Shutdown rpc; the Go host kills after 2 s.
+stop_after_shutdown_s = 0.8
+#: The whole stop after a signal.
+stop_after_signal_s = 5.0
+#: Cleanup that awaits while a call is being cancelled.
+cleanup_s = 1.0
+#: How often a lost parent is looked for where the kernel cannot tell.
+parent_poll_s = 0.5
+#: Budget of one lifecycle hook on the host's side, as in the Go host.
+host_hook_timeout_s = 30.0
+#: From process start to the handshake line of a Python plugin, as in the Go host.
+host_start_timeout_s = 10.0
+#: One health check.
+host_health_timeout_s = 5.0
+#: What a stopped process has to exit by itself, after SIGTERM, before SIGKILL.
+host_exit_grace_s = 2.0
+#: After SIGTERM, before SIGKILL.
+host_terminate_grace_s = 1.0
+
+# -- text -----------------------------------------------------------------------------------------------------
+
+#: One log line on stderr; go-plugin splits lines over 64 KiB.
+log_line_octets = 60 * 1024
+#: The first line of a plugin's standard output.
+handshake_line_octets = 16_384
+#: The last lines of a plugin's standard error that are kept to explain a failed start.
+stderr_tail_lines = 200

@@ -1,0 +1,1 @@
+"""Requests, responses and the exchange of one HTTP call."""

@@ -1,0 +1,1 @@
+"""Lifetimes of one plugin process. Internal."""

@@ -1,0 +1,1 @@
+"""Links between a plugin and its host, and what carries them. Internal."""

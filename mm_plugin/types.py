@@ -1,0 +1,18 @@
+"""Type aliases that several rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+__all__ = ("Backend", "HeaderFields", "JSONObject", "JSONValue")
+
+#: The event loops the runtime runs on.
+Backend: TypeAlias = Literal["asyncio", "trio"]
+
+#: What JSON can say; mappings and sequences are read-only so that typed dicts and tuples fit.
+JSONValue: TypeAlias = "str | int | float | bool | Mapping[str, JSONValue] | Sequence[JSONValue] | None"
+JSONObject: TypeAlias = "Mapping[str, JSONValue]"
+
+#: HTTP fields in order; a name may stand more than once.
+HeaderFields: TypeAlias = "tuple[tuple[str, str], ...]"
