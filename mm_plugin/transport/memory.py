@@ -1,0 +1,302 @@
+"""The memory link: both ends inside one process, without a wire.
+
+Job:    join a plugin's end and a host's end so that a test runs in milliseconds.
+Layer:  transport. Messages are serialised and parsed again on the way, so neither side sees the other's objects.
+Errors: CallFailure, as on every link; ``docs_code`` and kinds are those the contract suite demands.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from mm_plugin import limits
+from mm_plugin.exceptions import StatusCode
+from mm_plugin.transport.link import (
+    APIReceiver,
+    CallFailure,
+    CallFault,
+    FailureKind,
+    HookCall,
+    HookReceiver,
+    HTTPCall,
+    RequestHead,
+)
+from mm_plugin.transport.memory_http import MemoryHTTP, MemoryHTTPCall
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+__all__ = ("MemoryHostLink", "MemoryPluginLink", "memory_link")
+
+logger = logging.getLogger("mm_plugin.transport")
+
+
+def memory_link(
+    api: APIReceiver, *, message_limit_octets: int = limits.message_limit_octets
+) -> tuple[MemoryPluginLink, MemoryHostLink]:
+    """Make the two ends of one link; nothing runs until the plugin's end serves.
+
+    Args:
+        api: Answers the plugin's API calls.
+        message_limit_octets: Longest message passed; a longer hook request becomes CallFault.TOO_LARGE.
+    """
+    plugin = MemoryPluginLink(api, message_limit_octets)
+    return plugin, MemoryHostLink(plugin)
+
+
+class _Call:
+    """One call under way: its task's scope and, in the end, its outcome."""
+
+    __slots__ = ("done", "outcome", "scope")
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.done = anyio.Event()
+        self.outcome: Message | CallFailure = CallFailure(
+            "the link was closed during the call", kind=FailureKind.LOST, code=StatusCode.UNAVAILABLE
+        )
+
+    async def wait(self, deadline: float | None) -> None:
+        """Wait for the outcome; on cancellation or at the deadline the call's own scope is cancelled too."""
+        try:
+            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
+                await self.done.wait()
+        finally:
+            self.scope.cancel()
+        if not self.done.is_set():
+            self.outcome = CallFailure(
+                "the deadline passed", kind=FailureKind.DEADLINE, code=StatusCode.DEADLINE_EXCEEDED
+            )
+
+    def result(self) -> Message:
+        """Return the response, or raise the failure."""
+        if isinstance(self.outcome, CallFailure):
+            raise self.outcome
+        return self.outcome
+
+
+class MemoryPluginLink:
+    """The plugin's end of a memory link."""
+
+    def __init__(self, api: APIReceiver, message_limit_octets: int) -> None:
+        self._api = api
+        self._limit_octets = message_limit_octets
+        self._serving = False
+        self._draining = False
+        self._tasks: TaskGroup | None = None
+        self._receiver: HookReceiver | None = None
+        self._running = 0
+        self._idle = anyio.Event()
+        self._stop_asked = anyio.Event()
+        self._closing = anyio.Event()
+        self._closed = anyio.Event()
+
+    async def serve(self, receiver: HookReceiver, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Take calls until ``aclose``; see PluginLink."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._receiver, self._tasks = receiver, tasks
+                task_status.started()
+                await self._closing.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._tasks = None
+            self._closing.set()
+            self._closed.set()
+
+    async def call_api(self, method: str, request: Message, *, deadline: float | None = None) -> Message:
+        """Call an API method; see APICaller."""
+        if self._closing.is_set():
+            raise CallFailure("the link is closed", kind=FailureKind.UNREACHABLE, code=StatusCode.UNAVAILABLE)
+        octets = request.SerializeToString()
+        if len(octets) > self._limit_octets:
+            raise CallFailure(CallFault.TOO_LARGE.value, code=StatusCode.RESOURCE_EXHAUSTED)
+        call = _Call()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._run_api, call, method, type(request).FromString(octets), deadline)
+            await call.wait(deadline)
+        return call.result()
+
+    async def _run_api(self, call: _Call, method: str, request: Message, deadline: float | None) -> None:
+        with call.scope:
+            try:
+                response = await self._api.handle_api(method, request, deadline=deadline)
+                call.outcome = type(response).FromString(response.SerializeToString())
+            except CallFailure as failure:
+                call.outcome = failure
+            except Exception:
+                logger.exception("API method %s crashed", method)
+                call.outcome = CallFailure("internal error", code=StatusCode.INTERNAL)
+            call.done.set()
+
+    def set_serving(self, serving: bool) -> None:
+        """Tell whoever asks for our health."""
+        self._serving = serving
+
+    async def wait_stop_asked(self) -> None:
+        """Wait until the host asks us to stop."""
+        await self._stop_asked.wait()
+
+    async def drain(self, *, grace_s: float) -> int:
+        """Hand new calls up as DRAINING and wait for the running ones; see PluginLink."""
+        self._draining = True
+        with anyio.move_on_after(grace_s):
+            while self._running:
+                self._idle = anyio.Event()
+                await self._idle.wait()
+        return self._running
+
+    async def aclose(self) -> None:
+        """Cut what still runs and end ``serve``."""
+        self._closing.set()
+        if self._tasks is not None:
+            await self._closed.wait()
+
+    # -- what the host's end asks for -------------------------------------------------------------------------
+
+    def start_hook(self, name: str, request: Message, deadline: float | None) -> _Call:
+        """Start a task for one hook call."""
+        octets = request.SerializeToString()
+        fault = CallFault.TOO_LARGE if len(octets) > self._limit_octets else None
+        if self._draining:
+            fault = CallFault.DRAINING
+        hook_call = HookCall(
+            name=name,
+            request=fault or type(request).FromString(octets),
+            deadline=deadline,
+            octets=None if fault else octets,
+            text=f"{len(octets)} octets" if fault is CallFault.TOO_LARGE else "",
+        )
+        call = _Call()
+        self._task_group().start_soon(self._run_hook, call, hook_call)
+        return call
+
+    def start_http(self, http: MemoryHTTP) -> _Call:
+        """Start a task for one HTTP request."""
+        if self._draining:
+            raise CallFailure("the plugin is stopping", kind=FailureKind.REFUSED, code=StatusCode.UNAVAILABLE)
+        call = _Call()
+        self._task_group().start_soon(self._run_http, call, http)
+        return call
+
+    def _task_group(self) -> TaskGroup:
+        if self._tasks is None or self._closing.is_set():
+            raise CallFailure("the plugin does not serve", kind=FailureKind.UNREACHABLE, code=StatusCode.UNAVAILABLE)
+        return self._tasks
+
+    async def _run_hook(self, call: _Call, hook_call: HookCall) -> None:
+        receiver = self._receiver
+        assert receiver is not None
+        with self._counted(call), call.scope:
+            try:
+                response = await receiver.handle_hook(hook_call)
+                call.outcome = type(response).FromString(response.SerializeToString())
+            except CallFailure as failure:
+                call.outcome = failure
+            except Exception:
+                logger.exception("hook %s crashed outside its handler", hook_call.name)
+                call.outcome = CallFailure("internal error", code=StatusCode.INTERNAL)
+
+    async def _run_http(self, call: _Call, http: MemoryHTTP) -> None:
+        receiver = self._receiver
+        assert receiver is not None
+        with self._counted(call), call.scope:
+            try:
+                await receiver.handle_http(http)
+            except Exception:
+                logger.exception("ServeHTTP crashed outside its handler")
+            finally:
+                http.end_of_handler()
+
+    def _counted(self, call: _Call) -> _Counted:
+        return _Counted(self, call)
+
+    def count(self, change: int) -> None:
+        """Keep count of the running calls."""
+        self._running += change
+        if not self._running:
+            self._idle.set()
+
+    @property
+    def stop_asked(self) -> anyio.Event:
+        """The event behind ``wait_stop_asked``."""
+        return self._stop_asked
+
+    @property
+    def serving(self) -> bool:
+        """What ``set_serving`` said last."""
+        return self._serving
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls reach the plugin."""
+        return self._tasks is not None and not self._closing.is_set()
+
+
+class _Counted:
+    """Count a call as running, and tell its waiter when it is over, however it ends."""
+
+    def __init__(self, link: MemoryPluginLink, call: _Call) -> None:
+        self._link, self._call = link, call
+
+    def __enter__(self) -> None:
+        self._link.count(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._link.count(-1)
+        self._call.done.set()
+
+
+class MemoryHostLink:
+    """The host's end of a memory link."""
+
+    def __init__(self, plugin: MemoryPluginLink) -> None:
+        self._plugin = plugin
+        self._open = True
+
+    async def call_hook(self, name: str, request: Message, *, deadline: float | None = None) -> Message:
+        """Call a hook; see HostLink."""
+        self._check()
+        call = self._plugin.start_hook(name, request, deadline)
+        await call.wait(deadline)
+        return call.result()
+
+    @asynccontextmanager
+    async def open_http(self, head: RequestHead) -> AsyncGenerator[HTTPCall]:
+        """Open one HTTP request; see HostLink."""
+        self._check()
+        http = MemoryHTTP(head)
+        call = self._plugin.start_http(http)
+        try:
+            yield MemoryHTTPCall(http)
+        finally:
+            http.host_left()
+            call.scope.cancel()
+
+    async def check_health(self, *, deadline: float | None = None) -> bool:  # noqa: ARG002 - never waits
+        """Ask whether the plugin serves."""
+        self._check()
+        await anyio.lowlevel.checkpoint()
+        return self._plugin.serving
+
+    async def ask_stop(self, *, deadline: float | None = None) -> None:  # noqa: ARG002 - never waits
+        """Ask the plugin to stop."""
+        self._check()
+        await anyio.lowlevel.checkpoint()
+        self._plugin.stop_asked.set()
+
+    async def aclose(self) -> None:
+        """Close this end: further calls fail as unreachable."""
+        self._open = False
+        await anyio.lowlevel.checkpoint()
+
+    def _check(self) -> None:
+        if not self._open or not self._plugin.is_open:
+            raise CallFailure("the plugin cannot be reached", kind=FailureKind.UNREACHABLE, code=StatusCode.UNAVAILABLE)
