@@ -1,0 +1,189 @@
+"""Length-prefixed messages of gRPC: octets to whole messages, and back. Internal.
+
+Job:    find the messages in a stream's body; put the prefix before one of ours.
+Layer:  wire (sans-IO).
+Input:  the body's octets, cut anywhere.
+Output: messages in order, each with its compressed flag; nothing is decompressed here.
+Errors: FramingError, always with the fault; messages that came before it are still handed out.
+See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, section "Length-Prefixed-Message".
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+from struct import Struct
+from typing import NamedTuple
+
+from mm_plugin.exceptions import RemoteProtocolError, StatusCode
+
+__all__ = ("PREFIX_OCTETS", "FramingError", "FramingFault", "Message", "MessageReader", "frame", "read_unary")
+
+_PREFIX = Struct(">BI")
+
+#: Octets before every message: one flag and four of length.
+PREFIX_OCTETS = 5
+
+
+@unique
+class FramingFault(Enum):
+    """What is wrong with a body, and the status code that says so."""
+
+    TOO_LARGE = StatusCode.RESOURCE_EXHAUSTED, "the message is over the limit"
+    BAD_FLAG = StatusCode.INTERNAL, "the compressed flag is neither 0 nor 1"
+    TRUNCATED = StatusCode.INTERNAL, "the body ends inside a message"
+    # doc/statuscodes.md: any other number of messages than the method has is UNIMPLEMENTED.
+    MISSING = StatusCode.UNIMPLEMENTED, "the body holds no message where one belongs"
+    SURPLUS = StatusCode.UNIMPLEMENTED, "the body holds more than the one message that belongs there"
+
+    def __init__(self, code: StatusCode, text: str) -> None:
+        self.code = code
+        self.text = text
+
+
+class FramingError(RemoteProtocolError):
+    """A body is not the messages it should be; its call is over, the connection lives.
+
+    Attributes:
+        fault: What is wrong.
+        code: The status code that says the same.
+    """
+
+    docs_code = "MMP203"
+
+    def __init__(self, fault: FramingFault, details: str = "") -> None:
+        super().__init__(f"{fault.text}{': ' if details else ''}{details}")
+        self.fault = fault
+        self.code = fault.code
+
+
+class Message(NamedTuple):
+    """One message as it stood on the wire."""
+
+    data: bytes
+    compressed: bool
+
+
+def frame(message: bytes, *, compressed: bool = False) -> bytes:
+    """Return ``message`` with its prefix.
+
+    Raises:
+        OverflowError: The message is over 4 GiB, which the prefix cannot say.
+    """
+    if len(message) > 0xFFFFFFFF:
+        raise OverflowError(f"a gRPC message holds at most 4294967295 octets, this one has {len(message)}")
+    return _PREFIX.pack(compressed, len(message)) + message
+
+
+def read_unary(body: bytes, limit_octets: int) -> Message:
+    """Return the one message of a whole body; the quick way where a single DATA frame holds it all.
+
+    Args:
+        body: The complete body.
+        limit_octets: Longest message taken.
+
+    Raises:
+        FramingError: The body is not exactly one message within the limit.
+    """
+    if len(body) < PREFIX_OCTETS:
+        raise FramingError(FramingFault.TRUNCATED if body else FramingFault.MISSING)
+    flag, length = _PREFIX.unpack_from(body)
+    _check(flag, length, limit_octets)
+    end = PREFIX_OCTETS + length
+    if len(body) != end:
+        raise FramingError(FramingFault.TRUNCATED if len(body) < end else FramingFault.SURPLUS)
+    return Message(body[PREFIX_OCTETS:], flag == 1)
+
+
+class MessageReader:
+    """Finds messages in octets that come in pieces: ``feed`` a piece, then call ``next_message`` until it is None.
+
+    A message that lies whole in one piece is copied once. A length over the limit is refused as soon as its prefix
+    is there; after any fault nothing more is held.
+
+    Args:
+        limit_octets: Longest message taken.
+    """
+
+    __slots__ = ("_buffer", "_compressed", "_fault", "_length", "_limit_octets", "_offset")
+
+    def __init__(self, limit_octets: int) -> None:
+        self._limit_octets = limit_octets
+        # A piece as it came; a bytearray only while a message lies across pieces.
+        self._buffer: bytes | bytearray = b""
+        self._offset = 0
+        self._length = -1  # of the message whose prefix has been read
+        self._compressed = False
+        self._fault: FramingError | None = None
+
+    @property
+    def waiting_octets(self) -> int:
+        """Octets held that belong to no message handed out yet, without a prefix already read."""
+        return len(self._buffer) - self._offset
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece of the body; after a fault it is dropped."""
+        if self._fault is not None or not data:
+            return
+        buffer, offset = self._buffer, self._offset
+        if offset == len(buffer):
+            self._buffer = data
+            self._offset = 0
+            return
+        if isinstance(buffer, bytes):
+            buffer = self._buffer = bytearray(memoryview(buffer)[offset:])
+        else:
+            del buffer[:offset]
+        self._offset = 0
+        buffer += data
+
+    def next_message(self) -> Message | None:
+        """Return the next whole message; None where more octets are needed.
+
+        Raises:
+            FramingError: The next prefix is wrong or over the limit; raised again by every later call.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if self._length < 0:
+            if len(self._buffer) - self._offset < PREFIX_OCTETS:
+                return None
+            flag, length = _PREFIX.unpack_from(self._buffer, self._offset)
+            try:
+                _check(flag, length, self._limit_octets)
+            except FramingError as fault:
+                self._give_up(fault)
+                raise
+            self._offset += PREFIX_OCTETS
+            self._length = length
+            self._compressed = flag == 1
+        start, end = self._offset, self._offset + self._length
+        if len(self._buffer) < end:
+            return None
+        with memoryview(self._buffer) as view:
+            data = bytes(view[start:end])
+        self._offset = end
+        self._length = -1
+        return Message(data, self._compressed)
+
+    def finish(self) -> None:
+        """Check that the body may end here; call it when ``next_message`` has nothing more.
+
+        Raises:
+            FramingError: It ends inside a message, or a fault was met before.
+        """
+        if self._fault is None and (self._length >= 0 or self._offset < len(self._buffer)):
+            self._give_up(FramingError(FramingFault.TRUNCATED))
+        if self._fault is not None:
+            raise self._fault
+
+    def _give_up(self, fault: FramingError) -> None:
+        self._fault = fault
+        self._buffer = b""
+        self._offset = 0
+
+
+def _check(flag: int, length: int, limit_octets: int) -> None:
+    if flag > 1:
+        raise FramingError(FramingFault.BAD_FLAG, f"it is {flag}")
+    if length > limit_octets:
+        raise FramingError(FramingFault.TOO_LARGE, f"{length} octets, the limit is {limit_octets}")

@@ -1,0 +1,53 @@
+"""The ``grpc-timeout`` field: seconds to its text, and back. Internal.
+
+Layer:  wire (sans-IO).
+Errors: RemoteProtocolError for a text that is none; a server answers it with INTERNAL or HTTP 400.
+See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, "Timeout".
+"""
+
+from __future__ import annotations
+
+import math
+
+from mm_plugin.exceptions import RemoteProtocolError
+
+__all__ = ("format_timeout", "parse_timeout")
+
+#: Units of the specification, the finest first, with how many make a second (or how many seconds make one).
+_PER_SECOND = ((b"n", 1_000_000_000), (b"u", 1_000_000), (b"m", 1_000))
+_SECONDS_OF = ((b"S", 1), (b"M", 60), (b"H", 3_600))
+_SECONDS = {unit: 1 / count for unit, count in _PER_SECOND} | {unit: float(seconds) for unit, seconds in _SECONDS_OF}
+_LARGEST = 99_999_999  # eight digits
+
+
+def parse_timeout(value: bytes) -> float:
+    """Return the seconds that a ``grpc-timeout`` allows; 0.0 where the time is over already.
+
+    Raises:
+        RemoteProtocolError: It is not one to eight digits and one of the units H, M, S, m, u, n.
+    """
+    digits, unit = value[:-1], value[-1:]
+    if not 1 <= len(digits) <= 8 or not digits.isdigit() or unit not in _SECONDS:
+        raise RemoteProtocolError(f"grpc-timeout is {value[:32]!r}, not 1 to 8 digits and one of H, M, S, m, u, n")
+    return int(digits) * _SECONDS[unit]
+
+
+def format_timeout(seconds: float) -> bytes:
+    """Return the ``grpc-timeout`` for a time that is left, in the finest unit that can say it, rounded up.
+
+    Args:
+        seconds: Any number but NaN; what is over already becomes ``0n``, what is too long the longest there is.
+    """
+    if seconds <= 0:
+        return b"0n"
+    if seconds >= _LARGEST * 3_600:
+        return b"%dH" % _LARGEST
+    for unit, count in _PER_SECOND:
+        amount = math.ceil(seconds * count)
+        if amount <= _LARGEST:
+            return b"%d%b" % (amount, unit)
+    for unit, length_s in _SECONDS_OF:
+        amount = math.ceil(seconds / length_s)
+        if amount <= _LARGEST:
+            return b"%d%b" % (amount, unit)
+    raise ValueError(f"{seconds} is no time")  # NaN compares with nothing
