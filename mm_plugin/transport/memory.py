@@ -178,13 +178,14 @@ class MemoryPluginLink:
         self._task_group().start_soon(self._run_hook, call, hook_call)
         return call
 
-    def start_http(self, http: MemoryHTTP) -> _Call:
+    def start_http(self, head: RequestHead) -> tuple[_Call, MemoryHTTP]:
         """Start a task for one HTTP request."""
         if self._draining:
             raise CallFailure("the plugin is stopping", kind=FailureKind.REFUSED, code=StatusCode.UNAVAILABLE)
-        call = _Call()
-        self._task_group().start_soon(self._run_http, call, http)
-        return call
+        tasks = self._task_group()
+        call, http = _Call(), MemoryHTTP(head)
+        tasks.start_soon(self._run_http, call, http)
+        return call, http
 
     def _task_group(self) -> TaskGroup:
         if self._tasks is None or self._closing.is_set():
@@ -272,8 +273,7 @@ class MemoryHostLink:
     async def open_http(self, head: RequestHead) -> AsyncGenerator[HTTPCall]:
         """Open one HTTP request; see HostLink."""
         self._check()
-        http = MemoryHTTP(head)
-        call = self._plugin.start_http(http)
+        call, http = self._plugin.start_http(head)
         try:
             yield MemoryHTTPCall(http)
         finally:

@@ -1,0 +1,116 @@
+"""Health, stop, drain and close over every link."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from google.protobuf.message import Message
+
+from mm_plugin._proto import hooks_message_pb2, post_pb2
+from mm_plugin.transport.link import CallFailure, CallFault, HookCall, RequestHead
+from tests.contract.conftest import OpenPair
+from tests.contract.links import Plugin, Server
+
+NAME = "MessageWillBePosted"
+REQUEST = hooks_message_pb2.MessageWillBePostedRequest(post=post_pb2.Post(message="x"))
+RESPONSE = hooks_message_pb2.MessageWillBePostedResponse()
+
+
+async def test_health_follows_what_the_plugin_says(open_link: OpenPair) -> None:
+    """A new link does not serve; afterwards the host sees what was set last."""
+    async with open_link(Plugin(), Server()) as (plugin, host):
+        assert await host.check_health() is False
+        plugin.set_serving(True)
+        assert await host.check_health() is True
+        plugin.set_serving(False)
+        assert await host.check_health() is False
+
+
+async def test_a_stop_is_answered_at_once_and_heard(open_link: OpenPair) -> None:
+    """Asking twice is as good as once."""
+    async with open_link(Plugin(), Server()) as (plugin, host):
+        with anyio.fail_after(5):
+            await host.ask_stop()
+            await plugin.wait_stop_asked()
+            await host.ask_stop()
+            await plugin.wait_stop_asked()
+
+
+async def test_drain_waits_for_running_calls_and_hands_new_ones_up_as_faults(open_link: OpenPair) -> None:
+    """A running call finishes; a new one is answered by the plugin's policy; drain says when all is quiet."""
+    running, release = anyio.Event(), anyio.Event()
+
+    async def wait(call: HookCall) -> Message:
+        running.set()
+        await release.wait()
+        return RESPONSE
+
+    side = Plugin(on_hook=wait)
+    results: dict[str, object] = {}
+
+    async with open_link(side, Server()) as (plugin, host):
+
+        async def first() -> None:
+            results["first"] = await host.call_hook(NAME, REQUEST)
+
+        async def drain() -> None:
+            results["drain"] = await plugin.drain(grace_s=20)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(first)
+                await running.wait()
+                assert await plugin.drain(grace_s=0.05) == 1
+                tasks.start_soon(drain)
+                await anyio.wait_all_tasks_blocked()
+                late = await host.call_hook(NAME, REQUEST)
+                assert late == hooks_message_pb2.MessageWillBePostedResponse(rejection_reason="DRAINING")
+                release.set()
+    assert results == {"first": RESPONSE, "drain": 0}
+    assert side.calls[-1].request is CallFault.DRAINING
+
+
+async def test_http_is_refused_while_draining(open_link: OpenPair) -> None:
+    """A new HTTP request gets a failure, not a hanging connection."""
+    async with open_link(Plugin(), Server()) as (plugin, host):
+        assert await plugin.drain(grace_s=0) == 0
+
+        async def get() -> None:
+            async with host.open_http(RequestHead(method="GET", url="/")) as call:
+                await call.finish()
+                await call.receive_head()
+
+        with anyio.fail_after(5), pytest.raises(CallFailure):
+            await get()
+
+
+async def test_closing_the_plugins_end_ends_running_calls(open_link: OpenPair) -> None:
+    """A running handler is cancelled; its caller gets one clear failure; serve ends; closing twice is fine."""
+    running, cancelled = anyio.Event(), anyio.Event()
+
+    async def hang(call: HookCall) -> Message:
+        running.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    failures: list[CallFailure] = []
+    async with open_link(Plugin(on_hook=hang), Server()) as (plugin, host):
+
+        async def call() -> None:
+            with pytest.raises(CallFailure) as caught:
+                await host.call_hook(NAME, REQUEST)
+            failures.append(caught.value)
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                await running.wait()
+                await plugin.aclose()
+                assert cancelled.is_set()
+            await plugin.aclose()
+            with pytest.raises(CallFailure):
+                await host.call_hook(NAME, REQUEST, deadline=anyio.current_time() + 5)
+    assert len(failures) == 1
