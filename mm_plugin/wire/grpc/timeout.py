@@ -13,10 +13,16 @@ from mm_plugin.exceptions import RemoteProtocolError
 
 __all__ = ("format_timeout", "parse_timeout")
 
-#: Units of the specification, the finest first, with how many make a second (or how many seconds make one).
-_PER_SECOND = ((b"n", 1_000_000_000), (b"u", 1_000_000), (b"m", 1_000))
-_SECONDS_OF = ((b"S", 1), (b"M", 60), (b"H", 3_600))
-_SECONDS = {unit: 1 / count for unit, count in _PER_SECOND} | {unit: float(seconds) for unit, seconds in _SECONDS_OF}
+#: Units of the specification, the finest first: this many (first number) are so many seconds (second number).
+_UNITS = (
+    (b"n", 1_000_000_000, 1),
+    (b"u", 1_000_000, 1),
+    (b"m", 1_000, 1),
+    (b"S", 1, 1),
+    (b"M", 1, 60),
+    (b"H", 1, 3_600),
+)
+_SECONDS = {unit: seconds / count for unit, count, seconds in _UNITS}
 _LARGEST = 99_999_999  # eight digits
 
 
@@ -45,12 +51,5 @@ def format_timeout(seconds: float) -> bytes:
         return b"0n"
     if seconds >= _LARGEST * 3_600:
         return b"%dH" % _LARGEST
-    for unit, count in _PER_SECOND:
-        amount = math.ceil(seconds * count)
-        if amount <= _LARGEST:
-            return b"%d%b" % (amount, unit)
-    for unit, length_s in _SECONDS_OF:
-        amount = math.ceil(seconds / length_s)
-        if amount <= _LARGEST:
-            break
-    return b"%d%b" % (amount, unit)
+    amounts = ((math.ceil(seconds * count / length_s), unit) for unit, count, length_s in _UNITS)
+    return next(b"%d%b" % (amount, unit) for amount, unit in amounts if amount <= _LARGEST)
