@@ -213,7 +213,7 @@ class HostSide:
     def _arrived(self, event: ResponseEvent) -> None:
         state = RESPONSE.get((self.response_state, event))
         if state is None:
-            fault = f"the plugin sent {event.value} {self.response_state.value} of an HTTP response"
+            fault = f"HTTP call: the plugin sent {event.value} {self.response_state.value}"
             self._ended(ResponseState.BROKEN)
             raise RemoteProtocolError(fault)
         if state in (ResponseState.COMPLETE, ResponseState.BROKEN):

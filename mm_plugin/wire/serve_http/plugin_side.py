@@ -85,8 +85,7 @@ REQUEST: Final[dict[tuple[RequestState, RequestEvent], RequestState]] = {
     (_R.COMPLETE, _RE.HALF_CLOSE): _R.COMPLETE,
     (_R.COMPLETE, _RE.RESET): _R.COMPLETE,
     (_R.COMPLETE, _RE.UNWANTED): _R.COMPLETE,
-    (_R.ABORTED, _RE.RESET): _R.ABORTED,
-    (_R.ABORTED, _RE.UNWANTED): _R.ABORTED,
+    **{(_R.ABORTED, event): _R.ABORTED for event in _RE},
     **{(_R.UNWANTED, event): _R.UNWANTED for event in _RE},
     **{(_R.REFUSED, event): _R.REFUSED for event in _RE},
 }
@@ -166,7 +165,7 @@ class PluginSide:
                 return True
             case RequestState.UNWANTED:
                 raise RequestBodyAbortedError("the response has ended; the rest of the request body was given up")
-            case RequestState.ABORTED | RequestState.REFUSED:
+            case _:  # aborted or refused
                 raise RequestBodyAbortedError("the request body ended before it was complete")
 
     # -- the response goes out --------------------------------------------------------------------------------
@@ -230,7 +229,7 @@ class PluginSide:
     def _arrived(self, event: RequestEvent) -> None:
         state = REQUEST.get((self.request_state, event))
         if state is None:
-            fault = f"the host sent {event.value} {self.request_state.value} of an HTTP call"
+            fault = f"HTTP call: the host sent {event.value} {self.request_state.value}"
             self.request_state = RequestState.REFUSED
             self.response_state = RESPONSE[self.response_state, ResponseEvent.ABORT]
             raise RemoteProtocolError(fault)

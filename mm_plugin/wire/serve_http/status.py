@@ -14,7 +14,7 @@ class InvalidStatusError(RemoteProtocolError):
         status: The number it gave.
     """
 
-    docs_code = "MMP203"
+    docs_code = "MMP205"
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the plugin answered with status {status}, which is outside 100 to 999")
