@@ -1,0 +1,1 @@
+"""Every protocol, sans-IO: no await, no clock, no sockets, no logging. Internal."""
