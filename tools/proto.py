@@ -119,6 +119,13 @@ def rewrite_imports(text: str) -> str:
     return re.sub(rf"^from {_PROTO_PACKAGES} import (\w+_pb2)", rf"from {PACKAGE} import \1", text, flags=re.MULTILINE)
 
 
+def rewrite_types(text: str) -> str:
+    """Move a generated stub file into the package; let constructors take a plain mapping for a Struct, as they do."""
+    return rewrite_imports(text).replace(
+        ": _struct_pb2.Struct | None = ...", ": _struct_pb2.Struct | _typing.Mapping[str, object] | None = ..."
+    )
+
+
 def rewrite_services(text: str) -> str:
     """Move a generated service module into the package."""
     text = re.sub(r"^import google\.protobuf\.\w+_pb2\n", "", text, flags=re.MULTILINE)
@@ -140,7 +147,7 @@ def generate() -> dict[str, str]:
             elif path.suffix == ".py":
                 text = rewrite_messages(text, path.name)
             else:
-                text = rewrite_imports(text)
+                text = rewrite_types(text)
             files[path.name] = text.rstrip() + "\n"
     return files
 
