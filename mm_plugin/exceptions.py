@@ -6,7 +6,7 @@ cause and cure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import ClassVar
 
@@ -25,10 +25,12 @@ __all__ = (
     "NotMagicCookieError",
     "PermissionDeniedError",
     "PluginAPIError",
+    "PluginStartError",
     "ProtocolError",
     "RateLimitedError",
     "RemoteProtocolError",
     "RequestBodyAbortedError",
+    "RequestTooLargeError",
     "ResponseStateError",
     "StatusCode",
     "TooLargeError",
@@ -111,6 +113,27 @@ class HandshakeError(MMPluginError):
     docs_code = "MMP121"
 
 
+class PluginStartError(MMPluginError):
+    """A plugin did not start; nothing of it runs any more.
+
+    Attributes:
+        reason: At which step, and what was expected there.
+        stderr: The last lines it wrote to standard error.
+    """
+
+    docs_code = "MMP122"
+
+    def __init__(self, reason: str, *, stderr: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.stderr = tuple(stderr)
+
+    def __str__(self) -> str:
+        if not self.stderr:
+            return self.reason
+        return "\n    ".join((f"{self.reason}\nStandard error ended with:", *self.stderr))
+
+
 # -- protocols ------------------------------------------------------------------------------------------------
 
 
@@ -142,6 +165,12 @@ class ResponseStateError(LocalProtocolError):
     """A response was used out of order: a second head, a write after the end, or a body where none may be."""
 
     docs_code = "MMP211"
+
+
+class RequestTooLargeError(MMPluginError):
+    """A request body is longer than its handler wants to read; answered with 413 unless the handler catches it."""
+
+    docs_code = "MMP212"
 
 
 # -- API calls ------------------------------------------------------------------------------------------------

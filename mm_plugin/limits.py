@@ -35,6 +35,8 @@ http2_continuation_frames = 8
 http2_remembered_streams = 256
 #: Frames that cost work and bring nothing before the connection is closed with ENHANCE_YOUR_CALM.
 http2_idle_frames = 1_000
+#: How often the budget of idle frames begins anew, so that a peer with keepalive PINGs lives for ever.
+http2_budget_renewal_s = 10.0
 #: Octets that wait for the socket of one connection before writers are held back.
 http2_output_octets = 1024 * 1024
 #: Octets one stream may have queued for its peer's window before its writer waits.
@@ -51,6 +53,8 @@ grpc_stream_messages = 16
 grpc_metadata_octets = 16_384
 #: Longest ``grpc-message`` we send, before percent-encoding: head blocks must stay under the peer's limit.
 grpc_status_text_octets = 4_096
+#: Dicts and lists inside each other in a Struct: three messages each, and protobuf decodes 100 messages deep.
+struct_depth = 24
 
 # -- calls ----------------------------------------------------------------------------------------------------
 
@@ -83,6 +87,10 @@ host_hook_timeout_s = 30.0
 host_start_timeout_s = 10.0
 #: One health check.
 host_health_timeout_s = 5.0
+#: OnDeactivate while the whole host stops: the host's own host waits no longer.
+host_stop_hook_timeout_s = 10.0
+#: The plugin's answer to the Shutdown rpc; it answers at once and drains afterwards.
+host_ask_stop_s = 1.0
 #: What a stopped process has to exit by itself, after SIGTERM, before SIGKILL.
 host_exit_grace_s = 2.0
 #: After SIGTERM, before SIGKILL.
@@ -96,3 +104,5 @@ log_line_octets = 60 * 1024
 handshake_line_octets = 16_384
 #: The last lines of a plugin's standard error that are kept to explain a failed start.
 stderr_tail_lines = 200
+#: What is kept of each of these lines.
+stderr_tail_characters = 2_000
