@@ -1,8 +1,7 @@
 """Chunks of a body: bounded, in order, whole."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from mm_plugin import limits
 from mm_plugin.wire.serve_http.chunking import cut

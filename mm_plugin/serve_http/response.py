@@ -1,0 +1,147 @@
+"""An HTTP response as its handler writes it, with the rules of HTTP kept."""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+from mm_plugin import limits
+from mm_plugin.exceptions import ResponseStateError
+from mm_plugin.serve_http.headers import ResponseHeaders
+from mm_plugin.transport.link import HTTPExchange, ResponseHead
+
+__all__ = ("Response",)
+
+
+@unique
+class _State(Enum):
+    NEW = "before the head"
+    OPEN = "within the body"
+    BUSY = "while another write is under way, or after one was cancelled halfway"
+    FINISHED = "after the end"
+
+
+class Response:
+    """The response to one HTTP request.
+
+    The head goes out with the first ``write`` or ``flush``, or when the handler returns; ``status`` and ``headers`` can
+    be changed until then. Writing waits while the client does not take more, so memory stays flat. Its methods belong
+    to one task at a time.
+    """
+
+    def __init__(self, exchange: HTTPExchange) -> None:
+        self._exchange = exchange
+        self._is_head_request = exchange.head.method == "HEAD"
+        self._status = 200
+        self._state = _State.NEW
+        self._left: int | None = None  # octets that Content-Length still promises
+        self.headers = ResponseHeaders()
+
+    @property
+    def status(self) -> int:
+        """The status, 200 unless set.
+
+        Raises:
+            ValueError: On setting: it is not a final status, 200 to 999.
+            ResponseStateError: On setting: the head has been sent.
+        """
+        return self._status
+
+    @status.setter
+    def status(self, status: int) -> None:
+        if not 200 <= status <= 999:
+            raise ValueError(f"status {status}: a response needs a final status, 200 to 999")
+        if self.started:
+            raise ResponseStateError("the status cannot be changed after the head has been sent; set it before writing")
+        self._status = int(status)
+
+    @property
+    def started(self) -> bool:
+        """Whether the head has been sent, so that status and headers are settled."""
+        return self._state is not _State.NEW
+
+    @property
+    def finished(self) -> bool:
+        """Whether the response is complete."""
+        return self._state is _State.FINISHED
+
+    async def write(self, data: bytes | bytearray | memoryview | str) -> None:
+        """Send a piece of the body, text as UTF-8; the head goes first where it has not been sent.
+
+        In the answer to HEAD the body is left out. Cancellation may leave a part sent, so no further write is
+        possible; the client then sees a broken response.
+
+        Raises:
+            ResponseStateError: The status allows no body, there is more than Content-Length says, or the response is
+                over; nothing of ``data`` was sent.
+        """
+        octets = data.encode() if isinstance(data, str) else bytes(data)
+        self._check_head()
+        if octets and self._status in (204, 304):
+            raise ResponseStateError(f"a response with status {self._status} has no body (RFC 9110, section 6.4.1)")
+        if self._left is not None and len(octets) > self._left and not self._is_head_request:
+            raise ResponseStateError(
+                f"Content-Length allows {self._left} octets more, but {len(octets)} were to be written"
+            )
+        await self._start()
+        if not octets or self._is_head_request:
+            return
+        if self._left is not None:
+            self._left -= len(octets)
+        self._state = _State.BUSY
+        await self._exchange.write(octets)
+        self._state = _State.OPEN
+
+    async def flush(self) -> None:
+        """Have everything written so far, at least the head, reach the client now.
+
+        Cancellation leaves it open whether it has; no further write is possible.
+
+        Raises:
+            ResponseStateError: The response is over.
+        """
+        self._check_head()
+        await self._start()
+        self._state = _State.BUSY
+        await self._exchange.flush()
+        self._state = _State.OPEN
+
+    async def finish(self) -> None:
+        """End the response as complete; happens by itself when the handler returns.
+
+        Cancellation breaks the response off.
+
+        Raises:
+            ResponseStateError: Less was written than Content-Length says, or the response is over.
+        """
+        self._check_head()
+        if self._left and not self._is_head_request and self._status != 304:
+            raise ResponseStateError(f"Content-Length promises {self._left} octets more than were written")
+        await self._start()
+        self._state = _State.BUSY
+        await self._exchange.finish()
+        self._state = _State.FINISHED
+
+    async def _start(self) -> None:
+        if self._state is _State.OPEN:
+            return
+        if self._state is not _State.NEW:
+            raise ResponseStateError(f"nothing can be sent {self._state.value}")
+        self._state = _State.BUSY
+        await self._exchange.respond(ResponseHead(status=self._status, headers=self.headers.close()))
+        self._state = _State.OPEN
+
+    def _check_head(self) -> None:
+        """Check what can only be seen of the head as a whole, and read Content-Length; once, before it is sent."""
+        if self._state is not _State.NEW:
+            return
+        octets = sum(len(name) + len(value) for name, value in self.headers.fields)
+        if octets > limits.http_head_octets:
+            raise ResponseStateError(f"the headers have {octets} octets; {limits.http_head_octets} are allowed")
+        lengths = self.headers.get_all("Content-Length")
+        if not lengths:
+            return
+        if self._status == 204:
+            raise ResponseStateError("a response with status 204 has no Content-Length (RFC 9110, section 8.6)")
+        if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+            raise ResponseStateError(f"Content-Length must be one number of octets, not {', '.join(lengths)!r}")
+        self._left = int(lengths[0])

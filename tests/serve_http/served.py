@@ -1,0 +1,86 @@
+"""A handler behind the memory link, and the smallest client that reads a whole answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from google.protobuf.message import Message
+
+from mm_plugin.exceptions import StatusCode
+from mm_plugin.serve_http import HTTPHandler, run_http
+from mm_plugin.transport.link import CallFailure, HookCall, HostLink, HTTPCall, HTTPExchange, RequestHead, ResponseHead
+from mm_plugin.transport.memory import memory_link
+
+
+class _Plugin:
+    """A plugin's side that knows HTTP only."""
+
+    def __init__(self, handler: HTTPHandler | None) -> None:
+        self._handler = handler
+
+    async def handle_hook(self, call: HookCall) -> Message:
+        raise CallFailure(f"no hook {call.name}", code=StatusCode.UNIMPLEMENTED)
+
+    async def handle_http(self, exchange: HTTPExchange) -> None:
+        await run_http(exchange, self._handler)
+
+
+class _NoAPI:
+    async def handle_api(self, method: str, request: Message, *, deadline: float | None) -> Message:
+        raise CallFailure(f"no method {method}", code=StatusCode.UNIMPLEMENTED)
+
+
+@asynccontextmanager
+async def served(handler: HTTPHandler | None) -> AsyncGenerator[HostLink]:
+    """Serve HTTP with ``handler``; gives the host's end of the link."""
+    plugin, host = memory_link(_NoAPI())
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(plugin.serve, _Plugin(handler))
+            yield host
+            await host.aclose()
+            await plugin.aclose()
+
+
+@dataclass
+class Answer:
+    """A whole response; ``broken`` says that it broke off."""
+
+    head: ResponseHead
+    body: bytes = b""
+    flushes: int = 0
+    broken: bool = False
+
+
+def get(url: str = "/", method: str = "GET", headers: tuple[tuple[str, str], ...] = ()) -> RequestHead:
+    """A request's head."""
+    return RequestHead(method=method, url=url, headers=headers)
+
+
+async def read_answer(call: HTTPCall) -> Answer:
+    """Read a response from its head to its end."""
+    return await read_rest(call, await call.receive_head())
+
+
+async def read_rest(call: HTTPCall, head: ResponseHead) -> Answer:
+    """Read a response whose head has been read to its end."""
+    answer = Answer(head)
+    try:
+        while (part := await call.receive()) is not None:
+            answer.body += part.data
+            answer.flushes += part.flush
+    except CallFailure:
+        answer.broken = True
+    return answer
+
+
+async def ask(handler: HTTPHandler | None, head: RequestHead | None = None, *pieces: bytes) -> Answer:
+    """Send one request with a body of these pieces and read the response."""
+    async with served(handler) as host, host.open_http(head or get()) as call:
+        for piece in pieces:
+            await call.send(piece)
+        await call.finish()
+        return await read_answer(call)
