@@ -1,0 +1,1 @@
+"""Hooks: their names and table, the decorator and results authors use, and the dispatch of calls."""

@@ -1,0 +1,226 @@
+"""From request message to handler arguments, and from handler result to response message, by the hook table.
+
+Job:    unpack and pack the messages of one hook; decide what is unchanged.
+Layer:  hooks; loads the generated messages when the first codec is made, not on import.
+Errors: HookResultError for a result that the hook's response cannot express.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
+
+from google.protobuf.message import Message
+
+from mm_plugin._proto.services import hook_methods
+from mm_plugin.exceptions import HookResultError, PluginAPIError
+from mm_plugin.hooks.results import Dismiss, Reject, ReplaceFile
+from mm_plugin.hooks.table import HOOK_TABLE, HookRow, Output, OutputKind, Refusal
+from mm_plugin.messages.errors import app_error_of
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
+    from mm_plugin._proto.common_pb2 import AppError, PluginContext
+    from mm_plugin.hooks.names import HookName
+
+__all__ = ("DISMISS_REASON", "HookCodec", "codec_of")
+
+#: The rejection reason by which the server drops a post silently (reference: the Go host's MessageWillBePosted).
+DISMISS_REASON = "plugin.message_will_be_posted.dismiss_post"
+
+
+@cache
+def codec_of(name: HookName) -> HookCodec:
+    """Return the codec of a hook, made once."""
+    return HookCodec(HOOK_TABLE[name])
+
+
+class HookCodec:
+    """Unpacks the requests and packs the responses of one hook."""
+
+    def __init__(self, row: HookRow) -> None:
+        from google.protobuf.message_factory import GetMessageClass
+
+        method = hook_methods()[row.name]
+        self.row = row
+        self.request_class = method.request
+        self.response_class = method.response
+        fields = method.request.DESCRIPTOR.fields_by_name
+        results = method.response.DESCRIPTOR.fields_by_name
+        self._lists = frozenset(name for name in row.fields if fields[name].is_repeated)
+        # ``optional`` on a message field: None where unset. Elsewhere an unset message reads as an empty one.
+        self._optional = frozenset(
+            name for name in row.fields if fields[name].message_type and fields[name].containing_oneof
+        )
+        self._classes: Mapping[str, type[Message]] = {
+            output.field: GetMessageClass(cast("Descriptor", results[output.field].message_type))
+            for output in row.outputs
+            if output.kind in {OutputKind.MESSAGE, OutputKind.MESSAGES}
+        }
+
+    # -- in ---------------------------------------------------------------------------------------------------
+
+    def arguments(self, request: Message) -> tuple[object, ...]:
+        """Return the handler's arguments."""
+        return tuple(self._argument(request, field) for field in self.row.fields)
+
+    def _argument(self, request: Message, field: str) -> object:
+        if field in self._optional and not request.HasField(field):
+            return None
+        value = getattr(request, field)
+        return list(value) if field in self._lists else value
+
+    def request_id(self, request: Message) -> str:
+        """Return the server's id of the HTTP request behind the call, "" where there is none."""
+        if "plugin_context" not in self.row.fields:
+            return ""
+        context: PluginContext = getattr(request, "plugin_context")  # noqa: B009 - not every request has one
+        return context.request_id
+
+    def originals(self, request: Message) -> Mapping[str, Any]:
+        """Return copies of the fields whose new values a handler may return; the handler may change what it got."""
+        return {
+            output.replaces: deepcopy(self._argument(request, output.replaces))
+            for output in self.row.outputs
+            if output.replaces
+        }
+
+    def is_mutated(self, request: Message, originals: Mapping[str, Any]) -> bool:
+        """Whether the handler changed an argument in place."""
+        return any(self._argument(request, field) != original for field, original in originals.items())
+
+    # -- out --------------------------------------------------------------------------------------------------
+
+    def absent(self) -> Message:
+        """Return the response of a hook that nobody handles."""
+        return self.response_class(**self.row.absent)
+
+    def pack(self, result: object, originals: Mapping[str, Any]) -> Message:
+        """Return the response that carries a handler's result.
+
+        Args:
+            result: What the handler returned.
+            originals: What ``originals`` gave before the handler ran.
+
+        Raises:
+            HookResultError: The response cannot express it.
+        """
+        response = self.absent()
+        match result:
+            case None:
+                pass
+            case Reject() if self.row.refusal in {Refusal.REASON, Refusal.ERROR}:
+                return self.refuse(result.reason, kind="rejected", status_code=400)
+            case Dismiss() if self.row.dismissable:
+                return self.refuse(DISMISS_REASON)
+            case ReplaceFile() if len(self.row.outputs) > 1:
+                for output, value in zip(self.row.outputs, (result.info, result.content), strict=True):
+                    if value is not None:
+                        self._set(response, output, value, originals)
+            case _:
+                for output in self.row.outputs:
+                    if self._accepts(output, result):
+                        self._set(response, output, result, originals)
+                        break
+                else:
+                    raise self._wrong(result)
+        for output in self.row.outputs:
+            if output.always and not response.HasField(output.field):
+                getattr(response, output.field).SetInParent()
+        return response
+
+    def refuse(self, text: str, *, kind: str = "error", status_code: int = 500) -> Message:
+        """Return the response that says no.
+
+        Args:
+            text: The reason; stands in both texts of an error, because the Go host drops ``message``.
+            kind: The last part of an error's id.
+            status_code: The HTTP status of an error.
+        """
+        response = self.response_class()
+        text = text.encode(errors="replace").decode()  # a lone surrogate would make it unsendable
+        if self.row.refusal is Refusal.REASON:
+            setattr(response, self.row.refusal.value, text)
+        elif self.row.refusal is Refusal.ERROR:
+            error = _error_of(response)
+            error.id = f"plugin.{self.row.method}.{kind}"
+            error.where = self.row.name
+            error.status_code = status_code
+            error.message = error.detailed_error = text
+        return response
+
+    def refuse_by(self, cause: PluginAPIError) -> Message:
+        """Return the response whose error says what an exception says; only for hooks with an error.
+
+        Raises:
+            TypeError: The exception holds what an AppError cannot say.
+            ValueError: Likewise.
+        """
+        response = self.refuse(cause.message or str(cause))
+        error = _error_of(response)
+        given = app_error_of(cause)
+        given.detailed_error = given.detailed_error or error.detailed_error
+        error.MergeFrom(given)
+        return response
+
+    def _accepts(self, output: Output, value: object) -> bool:
+        match output.kind:
+            case OutputKind.MESSAGE:
+                return isinstance(value, self._classes[output.field])
+            case OutputKind.MESSAGES:
+                wanted = self._classes[output.field]
+                return _is_list(value) and all(isinstance(item, wanted) for item in value)
+            case OutputKind.INT:
+                return isinstance(value, int) and not isinstance(value, bool)
+            case OutputKind.BOOL:
+                return isinstance(value, bool)
+            case OutputKind.BYTES:
+                return isinstance(value, bytes | bytearray | memoryview)
+
+    def _set(self, response: Message, output: Output, value: Any, originals: Mapping[str, Any]) -> None:
+        if not self._accepts(output, value):
+            raise self._wrong(value)
+        original = originals.get(output.replaces)
+        value = list(value) if output.kind is OutputKind.MESSAGES else value
+        if output.replaces and value == original:
+            return
+        match output.kind:
+            case OutputKind.MESSAGE:
+                part: Message = getattr(response, output.field)
+                part.SetInParent()
+                part.CopyFrom(value)
+                return
+            case OutputKind.MESSAGES | OutputKind.BYTES if output.replaces and not value:
+                raise HookResultError(
+                    f"{self.row.name}: nothing can be put in place of {output.replaces}: the server reads an empty "
+                    f"{output.field} as unchanged"
+                )
+            case OutputKind.MESSAGES:
+                getattr(response, output.field).extend(value)
+                return
+            case _:
+                pass
+        try:
+            setattr(response, output.field, bytes(value) if output.kind is OutputKind.BYTES else value)
+        except ValueError as error:  # an int beyond 64 bits
+            raise HookResultError(f"{self.row.name}: {output.field} cannot hold what the handler returned") from error
+
+    def _wrong(self, value: object) -> HookResultError:
+        got = type(value).__name__
+        if _is_list(value):
+            items = {type(item).__name__ for item in value}
+            got = f"{got} of {', '.join(sorted(items)) or 'nothing'}"
+        return HookResultError(
+            f"{self.row.name}: its handler returned {got}; it may return {', '.join(self.row.results)}"
+        )
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
+
+
+def _error_of(response: Message) -> AppError:
+    return cast("AppError", getattr(response, Refusal.ERROR.value))

@@ -1,0 +1,59 @@
+"""The decorator that binds a method to a hook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast, overload
+
+from mm_plugin.hooks.names import HookName
+from mm_plugin.hooks.policy import FailurePolicy
+
+__all__ = ("HookMark", "hook", "marks_of")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_ATTRIBUTE = "__mm_plugin_hooks__"
+
+
+@dataclass(frozen=True, slots=True)
+class HookMark:
+    """What ``@hook`` said about one function; the plugin class reads it when it is created.
+
+    Attributes:
+        name: The hook's Go name or method name; "" means that of the function.
+        on_failure: The policy; None means the hook's default.
+    """
+
+    name: str
+    on_failure: FailurePolicy | None
+
+
+@overload
+def hook(target: _F, /) -> _F: ...
+@overload
+def hook(target: HookName | str = "", /, *, on_failure: FailurePolicy | None = None) -> Callable[[_F], _F]: ...
+def hook(target: _F | HookName | str = "", /, *, on_failure: FailurePolicy | None = None) -> _F | Callable[[_F], _F]:
+    """Bind a method of a Plugin to a hook: ``@hook``, ``@hook(HookName.X)``, ``@hook("X", on_failure=...)``.
+
+    The function itself is returned, only marked. Wrong names, parameters and policies are reported when the class is
+    created, as HookRegistrationError. One function may be bound to several hooks by several decorators.
+
+    Args:
+        target: The hook's name, Go's or the method's. Without it the function's own name is taken.
+        on_failure: What is answered when the handler fails; the hook's default where None.
+    """
+    if isinstance(target, str):
+        mark = HookMark(str(target), on_failure)
+        return lambda function: _marked(function, mark)
+    return _marked(target, HookMark("", None))
+
+
+def _marked(function: _F, mark: HookMark) -> _F:
+    setattr(function, _ATTRIBUTE, (*marks_of(function), mark))
+    return function
+
+
+def marks_of(function: object) -> tuple[HookMark, ...]:
+    """Return what ``@hook`` said about a function; empty where it said nothing."""
+    marks: object = getattr(function, _ATTRIBUTE, ())
+    return cast("tuple[HookMark, ...]", marks) if isinstance(marks, tuple) else ()

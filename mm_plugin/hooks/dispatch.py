@@ -1,0 +1,148 @@
+"""From a hook call to its response: the way through the author's handler.
+
+Job:    look the hook up, unpack, run the handler within its deadline, pack its result or its failure.
+Layer:  hooks. Knows the link's values (HookCall), no link.
+Input:  HookCall. Output: a response message.
+Errors: CallFailure where there is no response: an unknown hook, or a failure under the policy ALLOW.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from mm_plugin import limits
+from mm_plugin.exceptions import HookTimeoutError, StatusCode
+from mm_plugin.hooks.codec import HookCodec, codec_of
+from mm_plugin.hooks.failure import answer_failure, failure_of
+from mm_plugin.hooks.names import HookName
+from mm_plugin.hooks.policy import FailurePolicy
+from mm_plugin.hooks.table import HOOK_TABLE, HookRow
+from mm_plugin.hooks.threads import HookThreads
+from mm_plugin.transport.link import CallFailure, CallFault, FailureKind, HookCall
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+__all__ = ("Handler", "HookDispatcher")
+
+logger = logging.getLogger("mm_plugin.hooks")
+
+
+class Handler:
+    """What answers one hook.
+
+    Args:
+        row: The hook.
+        function: Takes the hook's arguments; async or not.
+        on_failure: The failure policy.
+    """
+
+    __slots__ = ("_function", "_is_async", "on_failure", "row")
+
+    def __init__(self, row: HookRow, function: Callable[..., object], on_failure: FailurePolicy) -> None:
+        self.row = row
+        self.on_failure = on_failure
+        self._function = function
+        self._is_async = _is_async(function)
+
+    async def run(self, threads: HookThreads, *arguments: object) -> object:
+        """Call the function, an async one in this task, a blocking one in a worker thread, and return its result.
+
+        A blocking function that returns an awaitable (a decorator that hides a coroutine function) has it awaited
+        here. Cancellation leaves a running thread behind, see HookThreads.
+        """
+        if self._is_async:
+            result = self._function(*arguments)
+        else:
+            result = await threads.run(partial(self._function, *arguments))
+        return await result if inspect.isawaitable(result) else result
+
+
+class HookDispatcher:
+    """Answers hook calls by their handlers; any number of calls may run at once.
+
+    Args:
+        handlers: One for each hook that is handled; a hook without one is answered as absent.
+        timeout_s: Longest a handler may take, in seconds, where the caller allows as much.
+        threads: Where blocking handlers run.
+    """
+
+    def __init__(self, handlers: Iterable[Handler], *, timeout_s: float, threads: HookThreads) -> None:
+        self._handlers: Mapping[HookName, Handler] = {handler.row.name: handler for handler in handlers}
+        self._timeout_s = timeout_s
+        self._threads = threads
+        self._told_of_mutation: set[HookName] = set()
+
+    async def dispatch(self, call: HookCall) -> Message:
+        """Answer one call.
+
+        Cancellation from outside cancels the handler and propagates; there is no answer then.
+
+        Raises:
+            CallFailure: There is no such hook, or the handler failed and the policy says so by a failed call.
+        """
+        codec = codec_of(_unary_hook(call.name))
+        handler = self._handlers.get(codec.row.name)
+        if handler is None:
+            return codec.absent()
+        request_id = ""
+        try:
+            if isinstance(call.request, CallFault):
+                raise failure_of(call.request, call.text)
+            request_id = codec.request_id(call.request)
+            return await self._answer(codec, handler, call.request, call.deadline)
+        except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers
+            return answer_failure(codec, handler.on_failure, error, request_id=request_id)
+
+    async def _answer(self, codec: HookCodec, handler: Handler, request: Message, deadline: float | None) -> Message:
+        originals = codec.originals(request)
+        with anyio.CancelScope(deadline=self._deadline(deadline)):
+            result = await handler.run(self._threads, *codec.arguments(request))
+            response = codec.pack(result, originals)
+            if result is None:
+                self._tell_of_mutation(codec, request, originals)
+            return response
+        raise HookTimeoutError(f"{codec.row.name}: its handler did not finish in time and was cancelled")
+
+    def _deadline(self, deadline: float | None) -> float:
+        now = anyio.current_time()
+        own = now + self._timeout_s
+        if deadline is None:
+            return own
+        # A caller that gives less than twice the margin still leaves the handler half of it.
+        margin_s = min(limits.hook_deadline_margin_s, max(deadline - now, 0.0) / 2)
+        return min(own, deadline - margin_s)
+
+    def _tell_of_mutation(self, codec: HookCodec, request: Message, originals: Mapping[str, Any]) -> None:
+        """Log once for each hook that a change made in place is not sent."""
+        name = codec.row.name
+        if originals and name not in self._told_of_mutation and codec.is_mutated(request, originals):
+            self._told_of_mutation.add(name)
+            logger.warning(
+                "hook %s changed its argument and returned None, which means unchanged; return it to send the change",
+                name,
+                extra={"hook": str(name)},
+            )
+
+
+def _unary_hook(name: str) -> HookName:
+    try:
+        row = HOOK_TABLE[HookName(name)]
+    except ValueError:
+        row = None
+    if row is None or row.streaming:
+        raise CallFailure(f"there is no hook {name!r}", kind=FailureKind.REFUSED, code=StatusCode.UNIMPLEMENTED)
+    return row.name
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    unwrapped = inspect.unwrap(function)
+    while isinstance(unwrapped, partial):
+        unwrapped = unwrapped.func
+    return inspect.iscoroutinefunction(unwrapped) or inspect.iscoroutinefunction(getattr(unwrapped, "__call__", None))  # noqa: B004

@@ -1,0 +1,110 @@
+"""What the server is told when a handler cannot answer: the failure policy, put into a response or a status.
+
+Job:    turn (hook, policy, cause) into the response that carries the decision, or into the CallFailure that the server
+        reads as consent; write the one log record.
+Layer:  hooks.
+Output: a response message with status OK wherever the decision is "no": the Go host drops the response of a call
+        that ends otherwise, and lets the event pass.
+Errors: CallFailure, where the policy is ALLOW and the server takes a failed call for consent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mm_plugin.exceptions import HookTimeoutError, PluginAPIError, StatusCode
+from mm_plugin.hooks.policy import FailurePolicy
+from mm_plugin.hooks.table import HookRow, Refusal
+from mm_plugin.transport.link import CallFailure, CallFault, FailureKind
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from mm_plugin.hooks.codec import HookCodec
+
+__all__ = ("answer_failure", "failure_of")
+
+logger = logging.getLogger("mm_plugin.hooks")
+
+#: What users read; never more, whatever happened.
+_REASON = "A plugin could not check this, so it was refused. Please try again later, or tell your administrator."
+_ERROR = "The plugin could not complete this. Please try again later, or tell your administrator."
+
+_FAULT_CODES: Mapping[CallFault, StatusCode] = {
+    CallFault.TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    CallFault.UNDECODABLE: StatusCode.INTERNAL,
+    CallFault.DRAINING: StatusCode.UNAVAILABLE,
+}
+
+
+def failure_of(fault: CallFault, text: str) -> CallFailure:
+    """Return the failure of a call that never reaches its handler."""
+    return CallFailure(text or fault.value, kind=FailureKind.REFUSED, code=_FAULT_CODES[fault])
+
+
+def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *, request_id: str) -> Message:
+    """Log a failure and return the response that the policy gives.
+
+    A PluginAPIError is an answer of its own on hooks with an error: it becomes that error, whatever the policy.
+
+    Args:
+        codec: The hook's.
+        policy: The handler's.
+        cause: What happened; HookTimeoutError for a missed deadline, CallFailure for a call that never reached it.
+        request_id: The server's id of the request, "" where unknown.
+
+    Raises:
+        CallFailure: The policy is ALLOW, and a failed call is how this hook says so.
+    """
+    row = codec.row
+    if isinstance(cause, PluginAPIError) and row.refusal is Refusal.ERROR:
+        try:
+            response = codec.refuse_by(cause)
+        except (TypeError, ValueError):
+            pass  # it holds what no AppError can say: a failure like any other
+        else:
+            logger.warning(
+                "hook %s answers with an error: %s", row.name, cause, exc_info=cause, extra=_extra(row, request_id)
+            )
+            return response
+    logger.error(
+        "hook %s failed, its policy %s answers: %s",
+        row.name,
+        policy.name,
+        type(cause).__name__,
+        exc_info=cause,
+        extra=_extra(row, request_id),
+    )
+    if policy is not FailurePolicy.ALLOW:
+        if row.tells_cause:
+            return codec.refuse(_describe(cause))
+        return codec.refuse(_REASON if row.refusal is Refusal.REASON else _ERROR)
+    if row.allows_by_failing:
+        raise CallFailure(f"{row.name}: the plugin could not answer", code=_code_of(cause)) from cause
+    return codec.absent()
+
+
+def _extra(row: HookRow, request_id: str) -> dict[str, str]:
+    """Return the fields of a log record."""
+    return {"hook": str(row.name), "request_id": request_id}
+
+
+def _code_of(cause: Exception) -> StatusCode:
+    match cause:
+        case HookTimeoutError():
+            return StatusCode.DEADLINE_EXCEEDED
+        case CallFailure(kind=FailureKind.REFUSED):
+            return cause.code
+        case _:
+            return StatusCode.INTERNAL
+
+
+def _describe(cause: Exception) -> str:
+    """Return a cause in one line, for operators."""
+    try:
+        text = " ".join(str(cause).split())
+    except Exception:  # noqa: BLE001 - an author's exception may not even say what it is
+        text = ""
+    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__

@@ -1,0 +1,138 @@
+"""Which methods of a plugin class handle which hooks, worked out and checked when the class is created.
+
+Job:    read a class and its parents, bind methods to hooks by name or by ``@hook``, refuse what cannot work.
+Layer:  hooks. Knows the table; knows nothing of Plugin but the base class it is given.
+Errors: HookRegistrationError, which names class, method and the signature that was expected.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from mm_plugin.exceptions import HookRegistrationError
+from mm_plugin.hooks.decorator import HookMark, marks_of
+from mm_plugin.hooks.names import HookName
+from mm_plugin.hooks.policy import FailurePolicy
+from mm_plugin.hooks.table import HOOK_TABLE, HookRow
+
+__all__ = ("Binding", "collect_bindings")
+
+_ROWS_BY_METHOD = {row.method: row for row in HOOK_TABLE.values()}
+_ROWS_BY_TEXT = {**_ROWS_BY_METHOD, **{str(name): row for name, row in HOOK_TABLE.items()}}
+_UNSUPPORTED = {"ServeMetrics", "serve_metrics"}
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One hook of a plugin class.
+
+    Attributes:
+        row: The hook.
+        attribute: The method that handles it.
+        on_failure: The failure policy.
+    """
+
+    row: HookRow
+    attribute: str
+    on_failure: FailurePolicy
+
+
+def collect_bindings(cls: type, base: type) -> Mapping[HookName, Binding]:
+    """Return the hooks that a class handles, parents included.
+
+    A class binds a hook by defining the hook's method, or any method under ``@hook``. A subclass that overrides a
+    bound method keeps its bindings, with or without the decorator; one that binds the same hook to another method
+    replaces the parent's; one that sets the method to None gives the hook up.
+
+    Args:
+        cls: The class.
+        base: The class below which the author's code begins; neither it nor its parents bind anything.
+
+    Raises:
+        HookRegistrationError: A hook has an unknown name, two handlers, or a handler that cannot take its arguments or
+            express the policy asked for.
+    """
+    bound: dict[HookName, Binding] = {}
+    for owner in reversed(cls.__mro__):
+        if owner not in base.__mro__:
+            _bind_own(owner, bound)
+    for binding in bound.values():
+        _check_handler(cls, binding)
+    return MappingProxyType(bound)
+
+
+def _bind_own(owner: type, bound: dict[HookName, Binding]) -> None:
+    """Add what one class of the line says itself to what its parents have bound."""
+    own: dict[HookName, Binding] = {}
+    for attribute, value in vars(owner).items():
+        inherited = [name for name, binding in bound.items() if binding.attribute == attribute]
+        marks = marks_of(value)
+        if inherited and not marks and value is not None:
+            continue  # an override keeps what its parent bound
+        for name in inherited:
+            del bound[name]
+        if not marks and value is not None and attribute in _ROWS_BY_METHOD:
+            marks = (HookMark("", None),)
+        for mark in marks:
+            _add(owner, own, attribute, mark)
+    bound.update(own)
+
+
+def _add(owner: type, own: dict[HookName, Binding], attribute: str, mark: HookMark) -> None:
+    row, on_failure = _find_row(owner, attribute, mark), mark.on_failure
+    where = f"{owner.__qualname__}.{attribute}"
+    if row.name in own:
+        raise HookRegistrationError(
+            f"{where}: {row.name} has a handler already, {owner.__qualname__}.{own[row.name].attribute}; keep one"
+        )
+    if on_failure is not None and on_failure not in row.policies:
+        able = ", ".join(policy.name for policy in row.policies)
+        raise HookRegistrationError(
+            f"{where}: {row.name} cannot express on_failure={on_failure.name}; it can express {able}"
+        )
+    own[row.name] = Binding(row, attribute, row.default_policy if on_failure is None else on_failure)
+
+
+def _find_row(owner: type, attribute: str, mark: HookMark) -> HookRow:
+    name = mark.name or attribute
+    row = _ROWS_BY_TEXT.get(name)
+    if row is not None:
+        return row
+    where = f"{owner.__qualname__}.{attribute}"
+    if name in _UNSUPPORTED:
+        raise HookRegistrationError(
+            f"{where}: ServeMetrics cannot be handled, the protocol has no rpc for it; serve metrics by ServeHTTP"
+        )
+    spellings = {text.lower(): text for text in _ROWS_BY_TEXT}
+    near = [spellings[text] for text in get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise HookRegistrationError(f"{where}: there is no hook named {name!r}{hint} HookName lists them all".rstrip())
+
+
+def _check_handler(cls: type, binding: Binding) -> None:
+    """Refuse a handler that could not be called with the hook's arguments."""
+    where = f"{cls.__qualname__}.{binding.attribute}"
+    arguments = binding.row.arguments
+    expected = f"def {binding.attribute}({', '.join(('self', *arguments))}), async or not"
+    raw = inspect.getattr_static(cls, binding.attribute)
+    handler = getattr(cls, binding.attribute)
+    if not callable(handler):
+        raise HookRegistrationError(
+            f"{where}: the handler of {binding.row.name} must be a method, this is a {type(handler).__name__}; "
+            f"expected: {expected}"
+        )
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):
+        return  # a callable that cannot tell its parameters
+    receives_self = hasattr(raw, "__get__") and not isinstance(raw, staticmethod | classmethod)
+    try:
+        signature.bind(*([None] * receives_self), *arguments)
+    except TypeError as error:
+        raise HookRegistrationError(
+            f"{where}{signature} cannot take the arguments of {binding.row.name} ({error}); expected: {expected}"
+        ) from None

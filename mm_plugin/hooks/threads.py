@@ -1,0 +1,94 @@
+"""Worker threads for blocking handlers, bounded so that a thread that never returns keeps its slot.
+
+AnyIO's asyncio backend gives a slot back as soon as the waiting task is cancelled, its Trio backend when the thread
+ends. Here the slot is given back when the thread ends, on both: a handler that hangs cannot make us start ever more
+threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from threading import Lock
+from typing import Generic, TypeVar
+
+import anyio
+from anyio import CapacityLimiter, from_thread, to_thread
+
+from mm_plugin import limits
+
+__all__ = ("HookThreads",)
+
+_T = TypeVar("_T")
+
+
+class HookThreads:
+    """The slots in which blocking handlers run.
+
+    Args:
+        slots: Threads that may be busy at once; further handlers wait for one of them.
+    """
+
+    def __init__(self, slots: int = limits.hook_threads) -> None:
+        self._slots = CapacityLimiter(slots)
+        self._unbounded = CapacityLimiter(math.inf)
+
+    @property
+    def busy(self) -> int:
+        """Slots in use, those of abandoned threads included."""
+        return self._slots.borrowed_tokens
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        """Run a function in a worker thread and return its result.
+
+        Cancellation returns at once: a function that has not begun never will, one that has runs on unobserved and
+        holds its slot until it ends.
+        """
+        job = _Job(function, self._slots)
+        await self._slots.acquire_on_behalf_of(job)
+        try:
+            return await to_thread.run_sync(job.run, abandon_on_cancel=True, limiter=self._unbounded)
+        finally:
+            job.leave()
+
+
+class _Job(Generic[_T]):
+    """One function and its slot, which the last of the two sides to leave gives back."""
+
+    __slots__ = ("_abandoned", "_function", "_lock", "_running", "_slots")
+
+    def __init__(self, function: Callable[[], _T], slots: CapacityLimiter) -> None:
+        self._function = function
+        self._slots = slots
+        self._lock = Lock()
+        self._running = False
+        self._abandoned = False
+
+    def run(self) -> _T:
+        """Run the function; called in the thread."""
+        with self._lock:
+            if self._abandoned:
+                raise RuntimeError("the call was given up before its thread began")
+            self._running = True
+        try:
+            return self._function()
+        finally:
+            with self._lock:
+                self._running = False
+                late = self._was_abandoned()
+            if late:
+                try:
+                    from_thread.run_sync(self._slots.release_on_behalf_of, self)
+                except anyio.RunFinishedError:
+                    pass  # the loop has ended, and the slots with it
+
+    def _was_abandoned(self) -> bool:
+        return self._abandoned
+
+    def leave(self) -> None:
+        """Give the slot back unless the function still runs; called in the loop when nobody waits any more."""
+        with self._lock:
+            self._abandoned = True
+            running = self._running
+        if not running:
+            self._slots.release_on_behalf_of(self)

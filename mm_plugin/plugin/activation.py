@@ -1,0 +1,174 @@
+"""The activation of a plugin: its own task group, opened before on_activate and closed after on_deactivate.
+
+Job:    run the three lifecycle hooks in their order, and own the task group that authors start tasks in.
+Layer:  plugin.
+Tasks:  a task group is opened and closed by one and the same task, ``run``; OnActivate and OnDeactivate arrive in
+        tasks of their own and ask ``run`` by events.
+Errors: a crash of a background task leaves ``run``, and so ends the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from enum import Enum, auto
+
+import anyio
+from anyio.abc import TaskStatus
+
+from mm_plugin import limits
+from mm_plugin.hooks.dispatch import Handler
+from mm_plugin.hooks.names import HookName
+from mm_plugin.hooks.threads import HookThreads
+from mm_plugin.plugin.plugin import Attachment
+
+__all__ = ("Activation",)
+
+logger = logging.getLogger("mm_plugin.hooks")
+
+
+class _State(Enum):
+    INACTIVE = auto()
+    ACTIVATING = auto()
+    ACTIVE = auto()
+    DEACTIVATING = auto()
+
+
+class _Period:
+    """One life of the task group, from a request to open it to its end."""
+
+    def __init__(self) -> None:
+        self.opened = anyio.Event()
+        self.close_asked = anyio.Event()
+        self.closed = anyio.Event()
+
+
+class Activation:
+    """Whether a plugin is active, and what changes that.
+
+    Args:
+        attachment: Where the plugin finds its task group.
+        handlers: The author's lifecycle hooks, those there are.
+        threads: Where blocking ones run.
+    """
+
+    def __init__(self, attachment: Attachment, handlers: Mapping[HookName, Handler], threads: HookThreads) -> None:
+        self._attachment = attachment
+        self._handlers = handlers
+        self._threads = threads
+        self._state = _State.INACTIVE
+        self._running = False
+        self._period = _Period()
+        self._open_asked = anyio.Event()
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Own the task group; reports started once ``activate`` may be called, and never returns by itself.
+
+        Cancellation cancels and joins the group, without on_deactivate.
+
+        Raises:
+            BaseExceptionGroup: A task of the group crashed.
+        """
+        self._running = True
+        try:
+            task_status.started()
+            while True:
+                await self._open_asked.wait()
+                self._open_asked = anyio.Event()
+                await self._run_period(self._period)
+        finally:
+            self._running = False
+            self._period.opened.set()
+            self._period.closed.set()
+
+    async def _run_period(self, period: _Period) -> None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._attachment.task_group = tasks
+                period.opened.set()
+                await period.close_asked.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._attachment.task_group = None
+            period.closed.set()
+
+    # -- the hooks --------------------------------------------------------------------------------------------
+
+    async def activate(self) -> object:
+        """Open the group, run OnConfigurationChange, whose failure is only logged, then OnActivate; return its result.
+
+        Where OnActivate fails, returns anything but None or is cancelled, the group is cancelled and joined first.
+
+        Raises:
+            RuntimeError: The plugin is active already, or the process is stopping.
+        """
+        if self._state is not _State.INACTIVE:
+            raise RuntimeError("OnActivate came again although the plugin is active already")
+        self._state = _State.ACTIVATING
+        succeeded = False
+        try:
+            await self._open()
+            await self._configure()
+            result = await self._call(HookName.OnActivate)
+            succeeded = result is None
+        finally:
+            if succeeded:
+                self._state = _State.ACTIVE
+            else:
+                await self._close()
+        return result
+
+    async def deactivate(self) -> object:
+        """Run OnDeactivate where the plugin is active, then cancel and join the group; return the hook's result.
+
+        One that comes while another is under way waits for that one. Cancellation breaks off the hook; the group is
+        closed all the same.
+        """
+        if self._state is _State.ACTIVE:
+            self._state = _State.DEACTIVATING
+            try:
+                return await self._call(HookName.OnDeactivate)
+            finally:
+                await self._close()
+        if self._state is _State.DEACTIVATING:
+            await self._period.closed.wait()
+        return None
+
+    async def _call(self, name: HookName) -> object:
+        handler = self._handlers.get(name)
+        return None if handler is None else await handler.run(self._threads)
+
+    async def _configure(self) -> None:
+        """Do what the host leaves out: it calls OnConfigurationChange for later changes only."""
+        try:
+            result = await self._call(HookName.OnConfigurationChange)
+        except Exception:
+            logger.exception("hook OnConfigurationChange failed before OnActivate", extra=_FIRST_CHANGE)
+        else:
+            if result is not None:
+                logger.error("hook OnConfigurationChange refused before OnActivate: %s", result, extra=_FIRST_CHANGE)
+
+    # -- the group --------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        if not self._running:
+            raise RuntimeError("the plugin is stopping")
+        self._period = _Period()
+        self._open_asked.set()
+        await self._period.opened.wait()
+        if self._attachment.task_group is None:
+            raise RuntimeError("the plugin is stopping")
+
+    async def _close(self) -> None:
+        """Cancel and join the group, even while the caller is being cancelled."""
+        period = self._period
+        period.close_asked.set()
+        if self._running:
+            with anyio.move_on_after(limits.cleanup_s, shield=True) as scope:
+                await period.closed.wait()
+            if scope.cancelled_caught:
+                logger.error("background tasks did not end within %s s after their cancellation", limits.cleanup_s)
+        self._state = _State.INACTIVE
+
+
+_FIRST_CHANGE = {"hook": str(HookName.OnConfigurationChange), "request_id": ""}

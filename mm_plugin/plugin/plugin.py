@@ -1,0 +1,155 @@
+"""Plugin: the class that authors subclass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+from mm_plugin.hooks.names import HookName
+from mm_plugin.hooks.registry import Binding, collect_bindings
+from mm_plugin.plugin.hook_methods import HookMethods
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from mm_plugin.api.client import PluginAPIClient
+    from mm_plugin.messages.manifest import Manifest
+    from mm_plugin.serve_http.request import Request
+    from mm_plugin.serve_http.response import Response
+    from mm_plugin.settings import RuntimeConfig
+    from mm_plugin.transport.link import APICaller
+
+__all__ = ("Attachment", "Plugin", "attach", "bindings_of")
+
+
+class Attachment:
+    """What the runtime gives a plugin when it takes it over.
+
+    Attributes:
+        config: The runtime's settings.
+        api_caller: The link's way out.
+        task_group: The activation's; None while the plugin is not active.
+        api: The client, made when it is first asked for.
+        manifest: The manifest, read when it is first asked for.
+    """
+
+    def __init__(self, config: RuntimeConfig, api_caller: APICaller) -> None:
+        self.config = config
+        self.api_caller = api_caller
+        self.task_group: TaskGroup | None = None
+        self.api: PluginAPIClient | None = None
+        self.manifest: Manifest | None = None
+
+
+class Plugin(HookMethods):
+    """A Mattermost server plugin; subclass it and override hooks by name, or bind any method by ``@hook``.
+
+    A subclass may have an ``__init__`` without arguments. What the runtime gives (``api``, ``config``, ...) is there
+    from the first hook on, not in ``__init__``.
+
+    Raises:
+        HookRegistrationError: The subclass binds its hooks wrongly; raised by the ``class`` statement.
+    """
+
+    _hook_bindings: ClassVar[Mapping[HookName, Binding]] = MappingProxyType({})
+    _attachment: Attachment | None = None
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._hook_bindings = collect_bindings(cls, Plugin)
+        serve_http = cls._hook_bindings.get(HookName.ServeHTTP)
+        if serve_http is not None:
+            from mm_plugin.serve_http.exchange import check_handler
+
+            check_handler(getattr(cls, serve_http.attribute))
+
+    async def serve_http(self, request: Request, response: Response, /) -> None:
+        """Answer one HTTP request to ``/plugins/<id>/``; the body and the answer are streams, there is no deadline."""
+
+    @classmethod
+    def implemented_hooks(cls) -> list[str]:
+        """Return the Go names of the hooks this class handles, sorted; what the runtime adds is not among them."""
+        return sorted(map(str, cls._hook_bindings))
+
+    @property
+    def api(self) -> PluginAPIClient:
+        """The server's API.
+
+        Raises:
+            RuntimeError: The runtime has not started the plugin.
+        """
+        attachment = self._require("api")
+        if attachment.api is None:
+            from mm_plugin.api.client import PluginAPIClient
+
+            attachment.api = PluginAPIClient.on_link(attachment.api_caller, attachment.config)
+        return attachment.api
+
+    @property
+    def config(self) -> RuntimeConfig:
+        """The runtime's settings.
+
+        Raises:
+            RuntimeError: The runtime has not started the plugin.
+        """
+        return self._require("config").config
+
+    @property
+    def plugin_id(self) -> str:
+        """The plugin's id; "" before the runtime has started it, or where nothing says it."""
+        return "" if self._attachment is None else self._attachment.config.plugin_id
+
+    @property
+    def manifest(self) -> Manifest:
+        """The plugin's manifest, read from the bundle's plugin.json.
+
+        Raises:
+            ManifestError: There is none, or it is wrong.
+            RuntimeError: The runtime has not started the plugin.
+        """
+        attachment = self._require("manifest")
+        if attachment.manifest is None:
+            from mm_plugin.messages.manifest import load_manifest
+
+            attachment.manifest = load_manifest(Path(attachment.config.plugin_path or "."))
+        return attachment.manifest
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The plugin's logger, named after its id, or after its class where there is none."""
+        return logging.getLogger(self.plugin_id or type(self).__name__)
+
+    @property
+    def task_group(self) -> TaskGroup:
+        """Where background tasks live: from just before on_activate until on_deactivate has ended.
+
+        A crash in it stops the plugin with a non-zero exit.
+
+        Raises:
+            RuntimeError: The plugin is not active.
+        """
+        task_group = self._require("task_group").task_group
+        if task_group is None:
+            raise RuntimeError("task_group exists from on_activate to on_deactivate only; the plugin is not active")
+        return task_group
+
+    def _require(self, what: str) -> Attachment:
+        if self._attachment is None:
+            raise RuntimeError(
+                f"{type(self).__name__}.{what} is there once the runtime has started the plugin; "
+                f"use it from on_activate on, not in __init__"
+            )
+        return self._attachment
+
+
+def attach(plugin: Plugin, attachment: Attachment) -> None:
+    """Give a plugin what the runtime has for it."""
+    plugin._attachment = attachment  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+
+
+def bindings_of(plugin: Plugin) -> Mapping[HookName, Binding]:
+    """Return the hooks a plugin handles."""
+    return plugin._hook_bindings  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors

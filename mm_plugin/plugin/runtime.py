@@ -1,0 +1,116 @@
+"""The runtime of one plugin: what stands between its link, its supervisor and the author's code.
+
+Job:    take the link's calls to the plugin's handlers, answer Implemented, and hold the plugin's activation.
+Layer:  plugin. Implements the link's HookReceiver and the supervisor's view of a plugin.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskStatus
+
+from mm_plugin._proto.services import hook_methods
+from mm_plugin.hooks.dispatch import Handler, HookDispatcher
+from mm_plugin.hooks.names import IMPLEMENTED, HookName
+from mm_plugin.hooks.table import HOOK_TABLE
+from mm_plugin.hooks.threads import HookThreads
+from mm_plugin.plugin.activation import Activation
+from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from mm_plugin.serve_http.request import Request
+    from mm_plugin.serve_http.response import Response
+    from mm_plugin.settings import RuntimeConfig
+    from mm_plugin.transport.link import APICaller, HookCall, HTTPExchange
+
+__all__ = ("PluginRuntime",)
+
+logger = logging.getLogger("mm_plugin.hooks")
+
+#: Listed whatever the author handles: a host calls listed hooks only, and these carry the plugin's lifetime.
+_ALWAYS = (HookName.OnActivate, HookName.OnDeactivate, HookName.OnConfigurationChange)
+
+
+class PluginRuntime:
+    """Ties a Plugin to its link.
+
+    Args:
+        plugin: The plugin; from here on it has its ``api``, ``config`` and the like.
+        api_caller: The link's way out to the server's API.
+        config: The runtime's settings.
+    """
+
+    def __init__(self, plugin: Plugin, api_caller: APICaller, config: RuntimeConfig) -> None:
+        attachment = Attachment(config, api_caller)
+        attach(plugin, attachment)
+        threads = HookThreads()
+        bindings = bindings_of(plugin)
+        handlers = {
+            name: Handler(binding.row, getattr(plugin, binding.attribute), binding.on_failure)
+            for name, binding in bindings.items()
+        }
+        self._activation = Activation(attachment, dict(handlers), threads)
+        serve_http = bindings.get(HookName.ServeHTTP)
+        self._serve_http: Callable[[Request, Response], Awaitable[None]] | None = (
+            None if serve_http is None else getattr(plugin, serve_http.attribute)
+        )
+        self._listed = sorted({*bindings, *_ALWAYS})
+        for name, function in (
+            (HookName.OnActivate, self._activation.activate),
+            (HookName.OnDeactivate, self._activation.deactivate),
+        ):
+            row = HOOK_TABLE[name]
+            handlers[name] = Handler(row, function, row.default_policy)
+        self._dispatcher = HookDispatcher(handlers.values(), timeout_s=config.hook_timeout_s, threads=threads)
+
+    # -- for the link -----------------------------------------------------------------------------------------
+
+    async def handle_hook(self, call: HookCall) -> Message:
+        """Answer one hook call; a hook that comes before on_activate has returned runs.
+
+        Raises:
+            CallFailure: There is no response; see HookDispatcher.
+        """
+        if call.name == IMPLEMENTED:
+            return hook_methods()[IMPLEMENTED].response(hooks=self._listed)
+        return await self._dispatcher.dispatch(call)
+
+    async def handle_http(self, exchange: HTTPExchange) -> None:
+        """Answer one HTTP request by the author's serve_http, with 404 where there is none."""
+        from mm_plugin.serve_http.exchange import run_http
+
+        await run_http(exchange, self._serve_http)
+
+    # -- for the supervisor -----------------------------------------------------------------------------------
+
+    @property
+    def receiver(self) -> PluginRuntime:
+        """What takes the link's calls."""
+        return self
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Own the plugin's activation for as long as the process serves; see Activation.run.
+
+        Raises:
+            BaseExceptionGroup: A task of the plugin's group crashed.
+        """
+        await self._activation.run(task_status=task_status)
+
+    async def deactivate(self) -> None:
+        """Run on_deactivate if it has not run, then cancel and join the activation's group; a failure is logged."""
+        try:
+            result = await self._activation.deactivate()
+        except Exception:
+            logger.exception("hook OnDeactivate failed", extra=_DEACTIVATE)
+        else:
+            if result is not None:
+                logger.error("hook OnDeactivate refused: %s", result, extra=_DEACTIVATE)
+
+
+_DEACTIVATE = {"hook": str(HookName.OnDeactivate), "request_id": ""}
