@@ -41,6 +41,8 @@ http2_budget_renewal_s = 10.0
 http2_output_octets = 1024 * 1024
 #: Octets one stream may have queued for its peer's window before its writer waits.
 http2_stream_output_octets = 256 * 1024
+#: Connections that wait to be accepted; one host opens one or two.
+listen_backlog = 128
 #: One read from a socket.
 socket_read_octets = 65_536
 #: Longest wait for one socket write before the peer counts as gone.
