@@ -1,0 +1,1 @@
+"""go-plugin without Mattermost: cookie, version, listening, health, controller. Internal."""
