@@ -1,0 +1,168 @@
+"""Octets of an HTTP/2 stream to gRPC messages, for one taker. Internal.
+
+Job:    hold what has arrived of a body, within the stream's window, and say what may be credited.
+Layer:  transport/grpc, between the engine that feeds and the task that takes.
+Errors: FramingError for a body that is not the messages it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from mm_plugin.wire.grpc import PREFIX_OCTETS, FramingError, FramingFault, MessageReader
+
+__all__ = ("Bell", "MessageQueue", "UnaryBody")
+
+
+class Bell:
+    """Wakes every task that waits at that moment; a ring that nobody waits for is forgotten."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def ring(self) -> None:
+        """Wake who waits."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        """Wait for the next ring; check the condition before and after."""
+        if self._event is None:
+            self._event = anyio.Event()
+        await self._event.wait()
+
+
+class UnaryBody:
+    """Collects the one message of a unary request or response.
+
+    Args:
+        limit_octets: Longest message taken; a longer one is refused from its prefix.
+    """
+
+    __slots__ = ("_limit_octets", "_message", "_reader")
+
+    def __init__(self, limit_octets: int) -> None:
+        self._limit_octets = limit_octets
+        self._message: bytes | None = None
+        self._reader: MessageReader | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            FramingError: The body is not one message within the limit, or is compressed.
+        """
+        if self._reader is None:
+            if (
+                self._message is None
+                and len(data) >= PREFIX_OCTETS
+                and data[0] == 0
+                and int.from_bytes(data[1:PREFIX_OCTETS]) == len(data) - PREFIX_OCTETS <= self._limit_octets
+            ):
+                self._message = data[PREFIX_OCTETS:]  # nearly always: one whole message in one piece
+                return
+            self._reader = MessageReader(self._limit_octets)
+        self._reader.feed(data)
+        while (found := self._reader.next_message()) is not None:
+            if self._message is not None:
+                raise FramingError(FramingFault.SURPLUS)
+            self._message = uncompressed(found.data, found.compressed)
+
+    def finish(self) -> bytes:
+        """Return the message, now that the body has ended.
+
+        Raises:
+            FramingError: There is none, or not the whole of it.
+        """
+        if self._reader is not None:
+            self._reader.finish()
+        if self._message is None:
+            raise FramingError(FramingFault.MISSING)
+        return self._message
+
+
+class MessageQueue:
+    """The messages of one streaming body: fed by the engine, taken by one task at a time.
+
+    Args:
+        limit_octets: Longest message taken.
+        credit: Called with the octets whose stream credit may go back to the peer: those of the messages taken, and
+            all that has come while the taker waits, so that a message may be longer than the window.
+    """
+
+    __slots__ = ("_bell", "_credit", "_ended", "_error", "_held_octets", "_reader", "_waiting")
+
+    def __init__(self, limit_octets: int, credit: Callable[[int], None]) -> None:
+        self._reader = MessageReader(limit_octets)
+        self._credit = credit
+        self._held_octets = 0
+        self._ended = False
+        self._error: Exception | None = None
+        self._bell = Bell()
+        self._waiting = False
+
+    def feed(self, data: bytes, credit_octets: int) -> None:
+        """Take the next piece of the body."""
+        self._reader.feed(data)
+        if self._waiting:
+            self._credit(credit_octets)
+            self._bell.ring()
+        else:
+            self._held_octets += credit_octets
+
+    def end(self, error: Exception | None = None) -> None:
+        """Say that no more will come: the body is complete, or ``error`` is what became of it."""
+        if not self._ended:
+            self._ended = True
+            self._error = error
+            self._bell.ring()
+
+    async def receive(self) -> bytes | None:
+        """Wait for the next message; None once the body has ended well, and ever after.
+
+        Cancellation loses nothing.
+
+        Raises:
+            FramingError: The body is broken or too large; raised again by later calls.
+            Exception: What ``end`` was given, after all that had arrived whole has been taken.
+        """
+        await checkpoint_if_cancelled()
+        while True:
+            found = self._reader.next_message()
+            if found is not None:
+                self._give_back(len(found.data) + PREFIX_OCTETS)
+                return uncompressed(found.data, found.compressed)
+            if self._ended:
+                if self._error is not None:
+                    raise self._error
+                self._reader.finish()
+                return None
+            self._give_back(self._held_octets)
+            self._waiting = True
+            try:
+                await self._bell.wait()
+            finally:
+                self._waiting = False
+
+    def _give_back(self, octets: int) -> None:
+        octets = min(octets, self._held_octets)
+        if octets:
+            self._held_octets -= octets
+            self._credit(octets)
+
+
+def uncompressed(message: bytes, compressed: bool) -> bytes:
+    """Return ``message``, which must not be compressed: we announce no encoding but identity.
+
+    Raises:
+        FramingError: It is.
+    """
+    if compressed:
+        raise FramingError(FramingFault.BAD_FLAG, "it is set, but no encoding was agreed")
+    return message

@@ -1,0 +1,271 @@
+"""The gRPC channel: calls to one server over one connection, opened when first needed and again when lost.
+
+Job:    find a usable connection for each call, within its deadline.
+Layer:  transport/grpc. Knows no Mattermost, and no go-plugin either.
+Errors: GRPCStatusError, whose ``kind`` says whether the call may be tried again.
+
+A first connection that is refused fails the calls that wait for it at once; one that has been there and was lost is
+waited for until the call's deadline, with growing pauses. A call that the server certainly has not looked at (it was
+refused, or crossed a GOAWAY) is sent once more by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from mm_plugin import limits
+from mm_plugin.exceptions import StatusCode
+from mm_plugin.transport.grpc.client_calls import StreamingClientCall, UnaryClientCall
+from mm_plugin.transport.grpc.client_connection import ClientConnection
+from mm_plugin.transport.grpc.errors import GRPCStatusError
+from mm_plugin.transport.grpc.handlers import decoder_of
+from mm_plugin.transport.grpc.streams import ClientStream, decode
+from mm_plugin.transport.link import FailureKind
+from mm_plugin.wire.grpc import CONTENT_TYPE, encode_metadata, format_timeout, frame
+from mm_plugin.wire.http2 import encode
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.abc import ByteStream, TaskGroup
+    from google.protobuf.message import Message
+
+    from mm_plugin.transport.grpc.client_calls import ClientCall
+
+__all__ = ("GRPCChannel",)
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+#: Custom metadata to send.
+_Pairs = Iterable[tuple[str, "str | bytes"]]
+
+_USER_AGENT = b"mm-plugin-python"
+
+
+class _Attempt:
+    """One attempt to connect, for all calls that wait for it."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.error: Exception | None = None
+
+
+class GRPCChannel:
+    """Calls to one server; an async context manager that owns the connection's tasks. Any number of tasks may call.
+
+    Args:
+        connect: Opens a byte stream to the server; ``addresses.connector_to`` makes one from a target's text.
+        authority: The ``:authority`` of requests.
+        message_limit_octets: Longest response taken.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[ByteStream]],
+        *,
+        authority: str = "localhost",
+        message_limit_octets: int = limits.message_limit_octets,
+    ) -> None:
+        self._open_byte_stream = connect
+        self._authority = authority
+        self._limit_octets = message_limit_octets
+        self._tasks: TaskGroup = anyio.create_task_group()
+        self._connection: ClientConnection | None = None
+        self._attempt: _Attempt | None = None
+        self._reached = False
+        self._failures = 0  # attempts in a row
+        self._failure_text = ""
+        self._closed = True
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._closed = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close: calls that still wait end with UNAVAILABLE, the peer gets a GOAWAY."""
+        self._closed = True
+        self._tasks.cancel_scope.cancel()
+        # What was raised in the context stays as it is: the task group, which would wrap it, is not told.
+        await self._tasks.__aexit__(None, None, None)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection that takes calls."""
+        return self._connection is not None and self._connection.usable
+
+    # -- calls ------------------------------------------------------------------------------------------------
+
+    async def unary(
+        self,
+        path: str,
+        request: Message | bytes,
+        response_type: type[ResponseT],
+        *,
+        deadline: float | None = None,
+        metadata: _Pairs = (),
+    ) -> ResponseT:
+        """Call a method with one request and one response.
+
+        Cancellation tells the server that nobody waits any more.
+
+        Args:
+            path: ``/package.Service/Method``.
+            request: The message, or its octets.
+            response_type: Class of the response, or bytes.
+            deadline: When to give up, on the clock of ``anyio.current_time()``; the server is told.
+            metadata: Custom metadata to send.
+
+        Raises:
+            GRPCStatusError: There is no response.
+            LocalProtocolError: ``metadata`` cannot be sent.
+        """
+        data = frame(request if isinstance(request, bytes) else request.SerializeToString())
+        fields = encode_metadata(metadata)
+        call: UnaryClientCall | None = None
+        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
+            retried = False
+            while True:
+                connection = await self._ready()
+                call = UnaryClientCall(connection, self._limit_octets)
+                self._open(call, path, deadline, fields)
+                connection.http2.send_data(call.stream, data, end_stream=True)
+                connection.write_soon()
+                try:
+                    response = await call.result()
+                except GRPCStatusError as error:
+                    if retried or not error.not_processed:
+                        raise
+                    retried = True
+                else:
+                    return decode(decoder_of(response_type), response)
+        raise self._late() if call is None else _deadline_passed()
+
+    @asynccontextmanager
+    async def open_stream(
+        self,
+        path: str,
+        request_type: type[RequestT],
+        response_type: type[ResponseT],
+        *,
+        deadline: float | None = None,
+        metadata: _Pairs = (),
+    ) -> AsyncGenerator[ClientStream[RequestT, ResponseT]]:
+        """Open a streaming call; leaving the context before its status has come cancels it.
+
+        Args:
+            path: ``/package.Service/Method``.
+            request_type: Class of the requests, or bytes.
+            response_type: Class of the responses, or bytes.
+            deadline: When each wait ends with DEADLINE_EXCEEDED; the server is told.
+            metadata: Custom metadata to send.
+
+        Raises:
+            GRPCStatusError: The server cannot be reached.
+            LocalProtocolError: ``metadata`` cannot be sent.
+        """
+        call = await self.start_stream(path, deadline=deadline, metadata=metadata)
+        try:
+            yield ClientStream(call, request_type, response_type)
+        finally:
+            call.cancel()
+
+    async def start_stream(
+        self, path: str, *, deadline: float | None = None, metadata: _Pairs = ()
+    ) -> StreamingClientCall:
+        """Open a streaming call of octets; whoever calls this has to cancel the call at the end. Internal."""
+        fields = encode_metadata(metadata)
+        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
+            call = StreamingClientCall(await self._ready(), self._limit_octets, deadline)
+            self._open(call, path, deadline, fields)
+            call.connection.write_soon()
+            return call
+        raise self._late()
+
+    def _open(self, call: ClientCall, path: str, deadline: float | None, fields: list[tuple[bytes, bytes]]) -> None:
+        head = _request_head(path, self._authority)
+        if deadline is not None:
+            fields = [(b"grpc-timeout", format_timeout(deadline - anyio.current_time())), *fields]
+        call.connection.open(call, head + encode(fields) if fields else head)
+
+    # -- the connection ---------------------------------------------------------------------------------------
+
+    async def _ready(self) -> ClientConnection:
+        """Wait for a connection with room for another call."""
+        while True:
+            if self._closed:
+                raise GRPCStatusError(StatusCode.UNAVAILABLE, "the channel is closed", kind=FailureKind.UNREACHABLE)
+            connection = self._connection
+            if connection is None or not connection.usable:
+                await self._reconnect()
+            elif connection.http2.room <= 0:
+                await connection.room_changed.wait()
+            elif connection.http2.output_octets >= limits.http2_output_octets:
+                await connection.wait_output()
+            else:
+                return connection
+
+    async def _reconnect(self) -> None:
+        """Join the attempt that is under way, or begin one; raises only where there never was a connection."""
+        attempt = self._attempt
+        if attempt is None:
+            attempt = self._attempt = _Attempt()
+            self._tasks.start_soon(self._connect, attempt)
+        await attempt.done.wait()
+        if attempt.error is not None and not self._reached:
+            raise GRPCStatusError(
+                StatusCode.UNAVAILABLE, self._failure_text, kind=FailureKind.UNREACHABLE
+            ) from attempt.error
+
+    async def _connect(self, attempt: _Attempt) -> None:
+        try:
+            if self._reached and self._failures:
+                pause_s = limits.api_reconnect_backoff_s * 2 ** min(self._failures - 1, 16)
+                await anyio.sleep(min(pause_s, limits.api_reconnect_backoff_max_s))
+            byte_stream = await self._open_byte_stream()
+        except Exception as error:  # noqa: BLE001 - whatever connecting raises, the calls that wait are told
+            attempt.error = error
+            self._failures += 1
+            self._failure_text = f"the server cannot be reached: {error}"
+            return
+        finally:
+            self._attempt = None
+            attempt.done.set()
+        self._reached = True
+        self._failures = 0
+        connection = self._connection = ClientConnection(byte_stream)
+        await connection.run()
+
+    def _late(self) -> GRPCStatusError:
+        """Return what a call fails with that has not even been sent before its deadline."""
+        text = self._failure_text if self._failures else "there was no room for the call before its deadline"
+        return GRPCStatusError(StatusCode.UNAVAILABLE, text, kind=FailureKind.UNREACHABLE)
+
+
+def _deadline_passed() -> GRPCStatusError:
+    return GRPCStatusError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed", kind=FailureKind.DEADLINE)
+
+
+@lru_cache(maxsize=1024)  # the methods of a few services; stateless blocks, so they may be sent for ever
+def _request_head(path: str, authority: str) -> bytes:
+    return encode(
+        [
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", path.encode()),
+            (b":authority", authority.encode()),
+            (b"te", b"trailers"),
+            (b"content-type", CONTENT_TYPE),
+            (b"user-agent", _USER_AGENT),
+        ]
+    )

@@ -1,0 +1,241 @@
+"""One call at the channel: what has come of it so far, and who waits for it. Internal.
+
+Job:    gather a response from events, and turn every way it can end into a message or one GRPCStatusError.
+Layer:  transport/grpc, under client_connection.py, which feeds the events.
+See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, "Responses" and "Errors".
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import anyio
+
+from mm_plugin.exceptions import LocalProtocolError, RemoteProtocolError, StatusCode
+from mm_plugin.transport.grpc.bodies import Bell, MessageQueue, UnaryBody
+from mm_plugin.transport.grpc.errors import GRPCStatusError
+from mm_plugin.transport.link import FailureKind
+from mm_plugin.wire.grpc import (
+    FramingError,
+    Status,
+    decode_metadata,
+    is_grpc_content_type,
+    read_status,
+    status_of_http,
+    status_of_reset,
+)
+from mm_plugin.wire.http2 import ErrorCode
+
+if TYPE_CHECKING:
+    from mm_plugin.transport.grpc.client_connection import ClientConnection
+    from mm_plugin.wire.grpc import Metadata
+    from mm_plugin.wire.http2 import Head, Stream
+
+__all__ = ("ClientCall", "StreamingClientCall", "UnaryClientCall")
+
+
+class ClientCall(ABC):
+    """What unary and streaming calls share.
+
+    Attributes:
+        head: The response's head, once it is there; None where the response is a status only.
+        ended: The call is over, well or not.
+        failure: Why it ended without status OK.
+        trailing_metadata: What came with the status.
+        stream: Set by the connection that opens the call.
+    """
+
+    stream: Stream
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.head: Head | None = None
+        self.ended = False
+        self.failure: GRPCStatusError | None = None
+        self.trailing_metadata: Metadata = ()
+        self.bell = Bell()
+
+    # -- events -----------------------------------------------------------------------------------------------
+
+    def receive_head(self, head: Head, end_stream: bool) -> None:
+        """Take the response's head; alone, it is the whole response."""
+        if head.status != 200:
+            text = f"the peer answered with HTTP status {head.status}"
+            self._conclude(head, Status(status_of_http(head.status or 0), text))
+        elif not is_grpc_content_type(head.content_type):
+            text = f"the peer answered with content type {head.content_type.decode('latin-1')!r}, not application/grpc"
+            self._conclude(head, Status(StatusCode.UNKNOWN, text))
+        elif end_stream:
+            self._conclude(head)
+        else:
+            self.head = head
+            self.bell.ring()
+
+    @abstractmethod
+    def receive_data(self, data: bytes, credit_octets: int) -> None:
+        """Take a piece of the body."""
+
+    def receive_trailers(self, head: Head | None) -> None:
+        """Take the end of the response; None where it ends without a status."""
+        self._conclude(head)
+
+    def receive_reset(self, code: ErrorCode) -> None:
+        """Take note that the stream is gone."""
+        if code is ErrorCode.REFUSED_STREAM:
+            self.fail(StatusCode.UNAVAILABLE, "the peer did not take the call", FailureKind.REFUSED)
+        else:
+            self.fail(status_of_reset(code), f"the peer reset the call ({code.name})")
+
+    # -- the end ----------------------------------------------------------------------------------------------
+
+    def _conclude(self, head: Head | None, default: Status | None = None) -> None:
+        status = None if head is None else read_status(head.fields)
+        status = status or default or Status(StatusCode.UNKNOWN, "the response ended without a status")
+        if head is not None:
+            try:
+                self.trailing_metadata = decode_metadata(head.fields)
+            except RemoteProtocolError as error:
+                status = Status(StatusCode.INTERNAL, str(error))
+        if status.code is StatusCode.OK:
+            self.end(None)
+        else:
+            kind = FailureKind.DEADLINE if status.code is StatusCode.DEADLINE_EXCEEDED else FailureKind.STATUS
+            self.fail(status.code, status.text, kind)
+
+    def fail(self, code: StatusCode, text: str, kind: FailureKind = FailureKind.STATUS) -> None:
+        """End the call with a failure, unless it has ended."""
+        self.end(GRPCStatusError(code, text, kind=kind, metadata=self.trailing_metadata))
+
+    def fail_deadline(self) -> None:
+        """End the call because its time is over."""
+        self.fail(StatusCode.DEADLINE_EXCEEDED, "the deadline passed", FailureKind.DEADLINE)
+
+    def end(self, failure: GRPCStatusError | None) -> None:
+        """End the call, unless it has ended; what is open of its stream is reset."""
+        if not self.ended:
+            self.ended = True
+            self.failure = failure
+            self.close()
+            self.bell.ring()
+
+    def close(self) -> None:
+        """Let the stream go; a peer that is still at work is told CANCEL."""
+        self.stream.user = None
+        if not self.stream.closed:
+            self.connection.http2.reset(self.stream, ErrorCode.CANCEL)
+            self.connection.write_soon()
+        self.connection.call_closed()
+
+
+class UnaryClientCall(ClientCall):
+    """A call with one request and one response."""
+
+    def __init__(self, connection: ClientConnection, limit_octets: int) -> None:
+        super().__init__(connection)
+        self._body = UnaryBody(limit_octets)
+
+    def receive_data(self, data: bytes, credit_octets: int) -> None:
+        """Take a piece of the response."""
+        self.connection.http2.consumed(self.stream, credit_octets)
+        try:
+            self._body.feed(data)
+        except FramingError as error:
+            self.fail(error.code, f"the response: {error}")
+
+    async def result(self) -> bytes:
+        """Wait for the response.
+
+        Cancellation gives the call up: the peer is told.
+
+        Raises:
+            GRPCStatusError: There is none.
+        """
+        try:
+            while not self.ended:
+                await self.bell.wait()
+        finally:
+            if not self.ended:
+                self.close()
+        if self.failure is not None:
+            raise self.failure
+        try:
+            return self._body.finish()
+        except FramingError as error:
+            raise GRPCStatusError(error.code, f"the response: {error}") from error
+
+
+class StreamingClientCall(ClientCall):
+    """A call with streams of messages."""
+
+    def __init__(self, connection: ClientConnection, limit_octets: int, deadline: float | None) -> None:
+        super().__init__(connection)
+        self._incoming = MessageQueue(limit_octets, self._credit)
+        self._deadline = math.inf if deadline is None else deadline
+
+    def receive_data(self, data: bytes, credit_octets: int) -> None:
+        """Keep a piece of the response for whoever takes it."""
+        self._incoming.feed(data, credit_octets)
+
+    def end(self, failure: GRPCStatusError | None) -> None:
+        """End the call; what has arrived may still be taken."""
+        super().end(failure)
+        self._incoming.end(self.failure)
+
+    def cancel(self) -> None:
+        """Give the call up."""
+        self.fail(StatusCode.CANCELLED, "the call was cancelled here")
+
+    async def initial(self) -> Metadata:
+        """Wait for the head and return its metadata; empty where the response is a status only."""
+        with anyio.CancelScope(deadline=self._deadline) as scope:
+            while self.head is None and not self.ended:
+                await self.bell.wait()
+        if scope.cancelled_caught:
+            self.fail_deadline()
+        if self.head is not None:
+            try:
+                return decode_metadata(self.head.fields)
+            except RemoteProtocolError as error:
+                self.fail(StatusCode.INTERNAL, str(error))
+        if self.failure is not None:
+            raise self.failure
+        return ()
+
+    async def receive(self) -> bytes | None:
+        """Wait for the next message; None at the good end."""
+        try:
+            with anyio.CancelScope(deadline=self._deadline) as scope:
+                return await self._incoming.receive()
+        except FramingError as error:
+            self.fail(error.code, f"the response: {error}")
+            raise GRPCStatusError(error.code, f"the response: {error}") from error
+        assert scope.cancelled_caught
+        self.fail_deadline()
+        assert self.failure is not None
+        raise self.failure
+
+    async def send(self, data: bytes, *, end: bool = False) -> None:
+        """Send a framed message; waits while the peer does not take more."""
+        with anyio.CancelScope(deadline=self._deadline) as scope:
+            await self.connection.wait_writable(self.stream, self.bell)
+        if scope.cancelled_caught:
+            self.fail_deadline()
+        if self.failure is not None:
+            raise self.failure
+        if not self.ended:
+            if self.stream.ending:
+                raise LocalProtocolError("the end of the requests has been sent already")
+            self.connection.http2.send_data(self.stream, data, end_stream=end)
+            self.connection.write_soon()
+
+    def send_end(self) -> None:
+        """End the requests, unless that has been said."""
+        if not self.ended and not self.stream.ending:
+            self.connection.http2.send_data(self.stream, b"", end_stream=True)
+            self.connection.write_soon()
+
+    def _credit(self, octets: int) -> None:
+        self.connection.http2.consumed(self.stream, octets)
+        self.connection.write_soon()

@@ -1,0 +1,100 @@
+"""One connection at the channel: which call an event belongs to. Internal.
+
+Job:    open calls, feed them, and fail those that are left when the connection is over.
+Layer:  transport/grpc, on the engine; channel.py decides when there is a connection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mm_plugin.exceptions import StatusCode
+from mm_plugin.transport.grpc.bodies import Bell
+from mm_plugin.transport.grpc.client_calls import ClientCall
+from mm_plugin.transport.grpc.engine import Engine
+from mm_plugin.transport.link import FailureKind
+from mm_plugin.wire.http2 import (
+    ConnectionClosed,
+    DataReceived,
+    GoAwayReceived,
+    ResponseReceived,
+    Role,
+    RoomChanged,
+    StreamReset,
+    StreamWritable,
+    TrailersReceived,
+)
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream
+
+    from mm_plugin.wire.http2 import Event
+
+__all__ = ("ClientConnection",)
+
+
+class ClientConnection(Engine):
+    """A connection to one server.
+
+    Attributes:
+        room_changed: Rung when there may be room for another call, or never will be.
+    """
+
+    def __init__(self, byte_stream: ByteStream) -> None:
+        super().__init__(byte_stream, Role.CLIENT)
+        self.room_changed = Bell()
+        self._end_text = "the connection was closed here"
+
+    @property
+    def usable(self) -> bool:
+        """Whether new calls may be opened, now or when there is room."""
+        return not (self.over or self.http2.draining or self.http2.terminated)
+
+    def open(self, call: ClientCall, head: bytes) -> None:
+        """Open the call's stream; there must be room."""
+        call.stream = self.http2.open_stream(head)
+        call.stream.user = call
+
+    def call_closed(self) -> None:
+        """Take note that a call has left; it may have been the last one."""
+        self.room_changed.ring()
+        if self.http2.draining and not self.http2.streams:
+            self.close_soon()
+
+    def handle(self, event: Event) -> None:
+        """Act on one event."""
+        if isinstance(event, DataReceived):
+            call = event.stream.user
+            if isinstance(call, ClientCall):
+                call.receive_data(event.data, event.credit_octets)
+                if event.end_stream:
+                    call.receive_trailers(None)
+        elif isinstance(event, ResponseReceived):
+            if isinstance(event.stream.user, ClientCall):
+                event.stream.user.receive_head(event.head, event.end_stream)
+        elif isinstance(event, TrailersReceived):
+            if isinstance(event.stream.user, ClientCall):
+                event.stream.user.receive_trailers(event.head)
+        elif isinstance(event, StreamReset):
+            if isinstance(event.stream.user, ClientCall):
+                event.stream.user.receive_reset(event.code)
+        elif isinstance(event, StreamWritable):
+            if isinstance(event.stream.user, ClientCall):
+                event.stream.user.bell.ring()
+        elif isinstance(event, RoomChanged):
+            self.room_changed.ring()
+        elif isinstance(event, GoAwayReceived):
+            self._end_text = f"the peer closed the connection ({event.code.name}{event.text and ': ' + event.text})"
+            self.room_changed.ring()
+            if not self.http2.streams:
+                self.close_soon()
+        elif isinstance(event, ConnectionClosed):
+            reason = "the peer closed the connection" if event.by_peer else "the peer broke the protocol"
+            self._end_text = f"{reason}{event.text and ': ' + event.text}"
+
+    def handle_over(self) -> None:
+        """Fail the calls that are left; whether the peer has carried them out is unknown."""
+        for stream in list(self.http2.streams.values()):
+            if isinstance(stream.user, ClientCall):
+                stream.user.fail(StatusCode.UNAVAILABLE, self._end_text, FailureKind.LOST)
+        self.room_changed.ring()

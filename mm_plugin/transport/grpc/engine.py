@@ -1,0 +1,192 @@
+"""The engine: drives one HTTP/2 connection of ``wire/http2`` from one AnyIO byte stream.
+
+Job:    read, hand events on, write what has to be written, and end the connection decently.
+Layer:  transport/grpc, under the server's and the channel's connection.
+Input:  any ``anyio.abc.ByteStream``: TCP, unix socket, a pair in memory.
+Errors: none reaches the caller of ``run``: whatever the peer or the network does ends the connection.
+See:    RFC 9113; ARCHITECTURE.md for why a burst becomes one write.
+
+One task reads, one writes; nobody else touches the byte stream, and the reader never waits for the writer (two
+engines whose readers waited for room in each other's sockets would wait for ever). While the reader is at work on a
+burst, ``write_soon`` only takes note: the tasks that the burst has woken get their turn, then all goes out at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.lowlevel import cancel_shielded_checkpoint, current_token
+
+from mm_plugin import limits
+from mm_plugin.transport.grpc.bodies import Bell
+from mm_plugin.wire.http2 import Connection, ErrorCode, Role
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream, TaskGroup
+
+    from mm_plugin.wire.http2 import Event, Stream
+
+__all__ = ("Engine",)
+
+logger = logging.getLogger(__name__)
+
+_GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+
+
+class Engine(ABC):
+    """One connection. Subclasses say what an event means and what becomes of their calls when it is over.
+
+    Attributes:
+        http2: The protocol's state.
+        over: Nothing more will be read; calls that are not complete never will be.
+        tasks: Where the tasks of this connection live; cancelled and joined at its end.
+    """
+
+    def __init__(self, byte_stream: ByteStream, role: Role) -> None:
+        self.http2 = Connection(role)
+        self.over = False
+        self.tasks: TaskGroup
+        self._byte_stream = byte_stream
+        self._corked = False
+        self._to_write = Bell()
+        self._written = Bell()
+        self._writing_scope: anyio.CancelScope | None = None
+        self._reading_scope = anyio.CancelScope()
+        self._dead = False  # the peer takes nothing any more
+
+    # -- what subclasses give ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def handle(self, event: Event) -> None:
+        """Act on one event; must not wait and must not raise for what a peer can cause."""
+
+    @abstractmethod
+    def handle_over(self) -> None:
+        """Tell every call that is left that the connection is over."""
+
+    # -- what calls use ---------------------------------------------------------------------------------------
+
+    def write_soon(self) -> None:
+        """Have all that the protocol wants to send written, together with what others of this moment add."""
+        if not self._corked and self.http2.output_octets:
+            self._to_write.ring()
+
+    async def wait_writable(self, stream: Stream, writable: Bell) -> None:
+        """Wait while the stream's queue or the connection's output is full; returns when either side is over, too.
+
+        Args:
+            stream: The stream to send on.
+            writable: Rung on its StreamWritable and when it is over.
+        """
+        while stream.local_open and stream.queued_octets >= limits.http2_stream_output_octets:
+            await writable.wait()
+        await self.wait_output()
+
+    async def wait_output(self) -> None:
+        """Wait while too much waits for the socket."""
+        while self.http2.output_octets >= limits.http2_output_octets and not self.over:
+            await self._written.wait()
+
+    def close_soon(self) -> None:
+        """Say goodbye and end the connection; ``run`` returns when nothing is left of it. Safe to call twice."""
+        self._reading_scope.cancel()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Drive the connection until it is over. Cancellation ends it as ``close_soon`` does."""
+        try:
+            async with anyio.create_task_group() as self.tasks:
+                try:
+                    self.tasks.start_soon(self._write)
+                    with self._reading_scope:
+                        await self._read()
+                finally:
+                    self._end()
+                    self.tasks.cancel_scope.cancel()
+        except Exception:
+            logger.exception("a gRPC connection ended by a fault of ours")
+        finally:
+            with anyio.move_on_after(limits.connection_linger_s, shield=True):
+                if not self._dead:
+                    await self._part()
+            with anyio.CancelScope(shield=True):
+                await self._byte_stream.aclose()
+
+    async def _read(self) -> None:
+        http2, receive = self.http2, self._byte_stream.receive
+        # Turns of the loop after which every task of a burst has run: asyncio runs them in order; Trio runs each
+        # batch forwards or backwards by chance, so only the end of a second batch is sure to come after the first.
+        turns = 2 if current_token().backend_class.__name__ == "TrioBackend" else 1
+        renewal = anyio.current_time() + limits.http2_budget_renewal_s
+        self.write_soon()  # the preface
+        while not http2.terminated:
+            try:
+                events = http2.receive(await receive(limits.socket_read_octets))
+            except _GONE:
+                events = http2.receive_eof()
+            if (now := anyio.current_time()) >= renewal:
+                renewal = now + limits.http2_budget_renewal_s
+                http2.renew_budget()
+            self._corked = True
+            try:
+                for event in events:
+                    self.handle(event)
+                for _ in range(turns):
+                    await cancel_shielded_checkpoint()
+            finally:
+                self._corked = False
+            self.write_soon()
+
+    async def _write(self) -> None:
+        while True:
+            if not self.http2.output_octets:
+                await self._to_write.wait()
+            # A write is never cut by a cancellation: half a frame on the wire is the end of the connection.
+            with anyio.CancelScope(shield=True) as self._writing_scope:
+                self._dead = not await self._flush(self._writing_scope)
+            if self._dead or self._writing_scope.cancelled_caught:
+                self._dead = True
+                self._reading_scope.cancel()
+                return
+            self._writing_scope = None
+            self._written.ring()
+
+    async def _flush(self, scope: anyio.CancelScope) -> bool:
+        """Write what there is; False when the peer has gone or takes nothing any more."""
+        data, piece_octets = self.http2.take(), limits.http2_output_octets
+        for start in range(0, len(data), piece_octets):
+            # Each piece has the whole time, so that a slow peer is not taken for a dead one.
+            scope.deadline = anyio.current_time() + self._write_budget_s()
+            try:
+                await self._byte_stream.send(data if len(data) <= piece_octets else data[start : start + piece_octets])
+            except _GONE:
+                return False
+        return True
+
+    def _write_budget_s(self) -> float:
+        return limits.connection_linger_s if self.over else limits.socket_write_s
+
+    def _end(self) -> None:
+        """Mark the end, and let a write that hangs in a full socket hold it up only briefly."""
+        self.over = True
+        if not self.http2.terminated:
+            self.http2.goaway(ErrorCode.NO_ERROR)
+        if self._writing_scope is not None:
+            self._writing_scope.deadline = anyio.current_time() + limits.connection_linger_s
+        self._written.ring()
+        self.handle_over()
+
+    async def _part(self) -> None:
+        """Send the last frames, half-close, and let the peer read them before the socket goes away."""
+        try:
+            if data := self.http2.take():
+                await self._byte_stream.send(data)
+            await self._byte_stream.send_eof()
+            while True:
+                await self._byte_stream.receive(limits.socket_read_octets)
+        except (*_GONE, OSError):
+            pass  # the peer was faster

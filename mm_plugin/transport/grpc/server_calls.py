@@ -1,0 +1,326 @@
+"""One call at the server: from its request to its status. Internal.
+
+Job:    run a handler in its own task and scope, and turn whatever comes of it into frames.
+Layer:  transport/grpc, under server_connection.py, which feeds the events.
+Errors: none leave a call; an exception of a handler becomes a status, once logged where it is a fault of the handler.
+
+Who cancels whom: the peer's reset, the end of the connection and the server's close cancel the call's task; its
+deadline cancels the handler only, and the task then answers DEADLINE_EXCEEDED.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from mm_plugin import limits
+from mm_plugin.exceptions import LocalProtocolError, StatusCode
+from mm_plugin.transport.grpc.bodies import Bell, MessageQueue, UnaryBody
+from mm_plugin.transport.grpc.errors import GRPCStatusError, status_error_of
+from mm_plugin.transport.grpc.handlers import Handler, Streaming, Unary, decoder_of, encoder_of
+from mm_plugin.transport.grpc.streams import ServerStream
+from mm_plugin.transport.link import CallFault
+from mm_plugin.wire.grpc import (
+    OK_TRAILERS,
+    RESPONSE_HEAD,
+    FramingError,
+    FramingFault,
+    encode_metadata,
+    frame,
+    trailers,
+    trailers_only,
+)
+from mm_plugin.wire.http2 import ErrorCode, encode
+
+if TYPE_CHECKING:
+    from anyio import TaskHandle
+
+    from mm_plugin.transport.grpc.handlers import CallInfo
+    from mm_plugin.transport.grpc.server_connection import ServerConnection
+    from mm_plugin.wire.grpc import Metadata
+    from mm_plugin.wire.http2 import Stream
+
+__all__ = ("Bound", "ServerCall", "StreamingCall", "UnaryCall")
+
+logger = logging.getLogger(__name__)
+
+# Header blocks that nearly every response has, made once.
+_HEAD = encode(RESPONSE_HEAD)
+_OK = encode(OK_TRAILERS)
+
+_CODE_OF_FAULT = {
+    CallFault.TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    CallFault.UNDECODABLE: StatusCode.INTERNAL,
+    CallFault.DRAINING: StatusCode.UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A handler made ready for one path of one server; what its calls share."""
+
+    path: str
+    handler: Handler
+    limit_octets: int
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+
+    @classmethod
+    def of(cls, path: str, handler: Handler, limit_octets: int) -> Bound:
+        """Prepare what every call of the method needs."""
+        return cls(path, handler, limit_octets, decoder_of(handler.request_type), encoder_of(handler.response_type))
+
+    def call(self, connection: ServerConnection, stream: Stream, info: CallInfo) -> UnaryCall | StreamingCall:
+        """Return a new call of the method; nothing runs yet."""
+        if isinstance(self.handler, Unary):
+            return UnaryCall(connection, stream, info, self, self.handler)
+        return StreamingCall(connection, stream, info, self, self.handler)
+
+
+class ServerCall(ABC):
+    """What unary and streaming calls share.
+
+    Attributes:
+        task: Runs the handler; None before it has started.
+        background: A drain neither refuses this call nor waits for it.
+        trailing: Metadata that goes with the status.
+    """
+
+    trailing: Metadata = ()
+
+    def __init__(self, connection: ServerConnection, stream: Stream, info: CallInfo, background: bool) -> None:
+        self.connection = connection
+        self.stream = stream
+        self.info = info
+        self.background = background
+        self.writable = Bell()
+        self.task: TaskHandle[None] | None = None
+
+    @abstractmethod
+    def receive(self, data: bytes, credit_octets: int) -> None:
+        """Take a piece of the request's body."""
+
+    @abstractmethod
+    def receive_end(self) -> None:
+        """Take note that the request is complete."""
+
+    @abstractmethod
+    async def answer(self) -> None:
+        """Run the handler and send what it answers; exceptions become the status."""
+
+    @abstractmethod
+    def send_status(self, code: StatusCode, text: str = "") -> None:
+        """End the response."""
+
+    async def run(self) -> None:
+        """Serve the call within its deadline; the body of its task."""
+        try:
+            if self.info.deadline is None:
+                await self._answer()
+            else:
+                with anyio.CancelScope(deadline=self.info.deadline) as scope:
+                    await self._answer()
+                if scope.cancelled_caught:
+                    self.finish(StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
+        finally:
+            self.connection.call_finished(self)
+
+    async def _answer(self) -> None:
+        try:
+            await self.answer()
+        except Exception as error:  # noqa: BLE001 - it becomes the status, and is logged where it is nobody's intent
+            self.finish_by(error)
+
+    def cancel(self) -> None:
+        """Stop the handler: nobody waits for it any more."""
+        self.writable.ring()
+        if self.task is not None:
+            self.task.cancel()
+
+    def abandon(self) -> None:
+        """Drop the stream, should it still be open, telling the peer that the call was cancelled."""
+        self.connection.http2.reset(self.stream, ErrorCode.CANCEL)
+        self.writable.ring()
+        self.connection.write_soon()
+
+    def finish(self, code: StatusCode, text: str = "") -> None:
+        """End the response, unless it has ended."""
+        if not self.stream.ending and not self.stream.closed:
+            self.send_status(code, text)
+
+    def finish_by(self, error: Exception) -> None:
+        """End the response with what a handler's exception stands for."""
+        status = status_error_of(error)
+        if status is None:
+            logger.error("%s crashed", self.info.path, exc_info=error)
+            status = GRPCStatusError(StatusCode.INTERNAL, f"the handler of {self.info.path} crashed")
+        try:
+            self.set_metadata(status.metadata)
+            self.finish(status.code, status.text)
+        except LocalProtocolError:
+            logger.exception("%s: the status could not be sent", self.info.path)
+            self.abandon()
+
+    def answer_fault(self, fault: CallFault, text: str, code: StatusCode | None = None) -> None:
+        """Answer a call that cannot be handed to its handler.
+
+        Args:
+            fault: Why.
+            text: The same in words.
+            code: The status, where it is not the one that ``fault`` has.
+        """
+        self.finish(code or _CODE_OF_FAULT[fault], text)
+        self.connection.http2.stop_request(self.stream)
+        self.connection.write_soon()
+
+    def set_metadata(self, metadata: Metadata) -> None:
+        """Keep the metadata for the status, where there is any."""
+        if metadata:
+            encode_metadata(metadata)  # raises now what could not be sent later
+            self.trailing = metadata
+
+
+class UnaryCall(ServerCall):
+    """A call with one request and one response, whose task starts when the request is there."""
+
+    def __init__(
+        self, connection: ServerConnection, stream: Stream, info: CallInfo, bound: Bound, handler: Unary[Any, Any]
+    ) -> None:
+        super().__init__(connection, stream, info, handler.background)
+        self._bound = bound
+        self._handler = handler
+        self._body = UnaryBody(bound.limit_octets)
+        self._fault: tuple[CallFault, str] | None = None
+
+    def receive(self, data: bytes, credit_octets: int) -> None:
+        """Take a piece of the request; one over the limit is answered from its prefix."""
+        self.connection.http2.consumed(self.stream, credit_octets)
+        if self._fault is None:
+            try:
+                self._body.feed(data)
+            except FramingError as error:
+                self._refuse(error)
+
+    def receive_end(self) -> None:
+        """Start the handler."""
+        if self._fault is None:
+            try:
+                self.info.octets = self._body.finish()
+            except FramingError as error:
+                self._refuse(error)
+            else:
+                self.connection.start(self)
+
+    async def answer(self) -> None:
+        """Decode, call the handler, send its response in one go."""
+        if self._fault is not None:
+            await self._answer_by_policy(*self._fault)
+            return
+        try:
+            request = self._bound.decode(self.info.octets)
+        except Exception as error:  # noqa: BLE001 - each message library has its own
+            await self._answer_by_policy(CallFault.UNDECODABLE, f"the request cannot be decoded: {error}")
+        else:
+            await self._respond(self._bound.encode(await self._handler.func(request, self.info)))
+
+    def answer_fault(self, fault: CallFault, text: str, code: StatusCode | None = None) -> None:
+        """Answer by the handler's policy where it has one, in the call's task."""
+        self._fault = fault, text
+        if self._handler.on_fault is None:
+            super().answer_fault(fault, text, code)
+        else:
+            self.connection.start(self)
+
+    async def _answer_by_policy(self, fault: CallFault, text: str) -> None:
+        if self._handler.on_fault is None:
+            super().answer_fault(fault, text)
+        else:
+            await self._respond(self._bound.encode(await self._handler.on_fault(fault, text, self.info)))
+
+    def send_status(self, code: StatusCode, text: str = "") -> None:
+        """End the response without a message."""
+        self.connection.http2.send_headers(self.stream, trailers_only(code, text, self.trailing), end_stream=True)
+
+    def _refuse(self, error: FramingError) -> None:
+        fault = CallFault.TOO_LARGE if error.fault is FramingFault.TOO_LARGE else CallFault.UNDECODABLE
+        self.answer_fault(fault, str(error), error.code)
+
+    async def _respond(self, response: bytes) -> None:
+        if self.connection.http2.output_octets >= limits.http2_output_octets:
+            await self.connection.wait_output()
+        if len(response) > self._bound.limit_octets:
+            text = f"the response has {len(response)} octets, the limit is {self._bound.limit_octets}"
+            self.finish(StatusCode.RESOURCE_EXHAUSTED, text)
+        else:
+            self.connection.http2.send_response(self.stream, _HEAD, frame(response), _OK)
+
+
+class StreamingCall(ServerCall):
+    """A call with a stream of messages, whose task starts with the request's head."""
+
+    def __init__(
+        self, connection: ServerConnection, stream: Stream, info: CallInfo, bound: Bound, handler: Streaming[Any, Any]
+    ) -> None:
+        super().__init__(connection, stream, info, handler.background)
+        self.incoming = MessageQueue(bound.limit_octets, self._credit)
+        self.decode = bound.decode
+        self.encode = bound.encode
+        self._handler = handler
+        self._head_sent = False
+
+    def receive(self, data: bytes, credit_octets: int) -> None:
+        """Keep a piece of the request for the handler."""
+        self.incoming.feed(data, credit_octets)
+
+    def receive_end(self) -> None:
+        """Tell the handler, once it has taken all."""
+        self.incoming.end()
+
+    async def answer(self) -> None:
+        """Run the handler; its return is status OK."""
+        await self._handler.func(ServerStream(self))
+        self.finish(StatusCode.OK)
+
+    def send_head(self, metadata: Iterable[tuple[str, str | bytes]] = ()) -> None:
+        """Send the response's head.
+
+        Raises:
+            LocalProtocolError: It has been sent.
+        """
+        if self._head_sent:
+            raise LocalProtocolError("the response's head has been sent")
+        fields = encode_metadata(metadata)
+        self.connection.http2.send_headers(self.stream, [*RESPONSE_HEAD, *fields] if fields else _HEAD)
+        self._head_sent = True
+
+    async def send(self, data: bytes) -> None:
+        """Send a framed message; waits while the caller does not take more."""
+        if not self._head_sent:
+            self.send_head()
+        connection = self.connection
+        await connection.wait_writable(self.stream, self.writable)
+        connection.http2.send_data(self.stream, data)
+        connection.write_soon()
+
+    def send_status(self, code: StatusCode, text: str = "") -> None:
+        """End the response.
+
+        Raises:
+            LocalProtocolError: It has ended.
+        """
+        if self._head_sent:
+            block = _OK if code is StatusCode.OK and not self.trailing else trailers(code, text, self.trailing)
+            self.connection.http2.send_trailers(self.stream, block)
+        else:
+            fields = trailers_only(code, text, self.trailing)
+            self.connection.http2.send_headers(self.stream, fields, end_stream=True)
+        self.connection.http2.stop_request(self.stream)
+
+    def _credit(self, octets: int) -> None:
+        self.connection.http2.consumed(self.stream, octets)
+        self.connection.write_soon()

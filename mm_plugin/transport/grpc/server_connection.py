@@ -1,0 +1,201 @@
+"""One connection at the server: which call an event belongs to, and which calls there may be. Internal.
+
+Job:    examine request heads, start calls, feed them, cancel them.
+Layer:  transport/grpc, on the engine; server.py owns the connections.
+See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, "Requests"; RFC 9113, section 8.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import anyio
+from anyio.abc import SocketAttribute
+
+from mm_plugin import limits
+from mm_plugin.exceptions import RemoteProtocolError, StatusCode
+from mm_plugin.transport.grpc.engine import Engine
+from mm_plugin.transport.grpc.handlers import CallInfo
+from mm_plugin.transport.grpc.server_calls import ServerCall, StreamingCall
+from mm_plugin.transport.link import CallFault
+from mm_plugin.wire.grpc import is_grpc_content_type, parse_timeout, trailers_only
+from mm_plugin.wire.http2 import (
+    DataReceived,
+    ErrorCode,
+    PingAcknowledged,
+    RequestReceived,
+    Role,
+    StreamReset,
+    StreamWritable,
+    TrailersReceived,
+)
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream
+
+    from mm_plugin.transport.grpc.server import GRPCServer
+    from mm_plugin.wire.http2 import Event, Stream
+
+__all__ = ("ServerConnection",)
+
+_DRAIN_PING = b"draining"
+
+
+class _Refusal:
+    """A request that is no gRPC call: answered with plain HTTP once it is complete, or has had its time."""
+
+    __slots__ = ("complete", "status", "text")
+
+    def __init__(self, status: bytes, text: bytes) -> None:
+        self.status = status
+        self.text = text
+        self.complete = anyio.Event()
+
+
+class ServerConnection(Engine):
+    """One client's connection."""
+
+    def __init__(self, server: GRPCServer, byte_stream: ByteStream) -> None:
+        super().__init__(byte_stream, Role.SERVER)
+        self._server = server
+        self._peer = _peer_of(byte_stream)
+        # Handlers that run, those of streams that the peer has reset included: a peer that opens and resets for ever
+        # must not get more of them than streams (CVE-2023-44487).
+        self._running: set[ServerCall] = set()
+        self._leaving = False
+
+    def drain_soon(self) -> None:
+        """Begin to leave: announce it, and close for new streams once the peer has heard of it."""
+        self.http2.announce_shutdown()
+        self.http2.ping(_DRAIN_PING)
+        self.write_soon()
+
+    # -- events -----------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> None:
+        """Act on one event."""
+        if isinstance(event, RequestReceived):
+            event.stream.user = self._accept(event.stream)
+            if event.end_stream:
+                self._request_complete(event.stream.user)
+        elif isinstance(event, DataReceived):
+            if isinstance(event.stream.user, ServerCall):
+                event.stream.user.receive(event.data, event.credit_octets)
+            else:
+                self.http2.consumed(event.stream, event.credit_octets)
+            if event.end_stream:
+                self._request_complete(event.stream.user)
+        elif isinstance(event, TrailersReceived):
+            self._request_complete(event.stream.user)
+        elif isinstance(event, StreamReset):
+            if isinstance(event.stream.user, ServerCall):
+                event.stream.user.cancel()
+        elif isinstance(event, StreamWritable):
+            if isinstance(event.stream.user, ServerCall):
+                event.stream.user.writable.ring()
+        elif isinstance(event, PingAcknowledged) and event.payload == _DRAIN_PING:
+            self.http2.goaway(ErrorCode.NO_ERROR)
+            self._leaving = True
+            self._close_if_left()
+
+    def handle_over(self) -> None:
+        """Let no call wait for a peer that has gone; their tasks are cancelled with the connection's."""
+        for call in self._running:
+            call.writable.ring()
+
+    def _request_complete(self, user: object) -> None:
+        if isinstance(user, ServerCall):
+            user.receive_end()
+        elif isinstance(user, _Refusal):
+            user.complete.set()
+
+    def _accept(self, stream: Stream) -> ServerCall | _Refusal | None:
+        """Return what the events of a new stream go to; None where it has been answered."""
+        head = stream.head
+        if head.method != b"POST":
+            return self._refuse(stream, b"405", b"gRPC calls are POST requests\n")
+        if not is_grpc_content_type(head.content_type):
+            return self._refuse(stream, b"415", b"this server takes application/grpc\n")
+        bound = self._server.bound.get(head.path)
+        if bound is None:
+            self._answer(stream, StatusCode.UNIMPLEMENTED, f"there is no method {head.path.decode('latin-1')}")
+            return None
+        if head.get(b"grpc-encoding") not in {None, b"identity"}:
+            text = "messages must not be compressed: the only encoding is identity"
+            self._answer(stream, StatusCode.UNIMPLEMENTED, text, (b"grpc-accept-encoding", b"identity"))
+            return None
+        timeout, deadline = head.get(b"grpc-timeout"), None
+        if timeout is not None:
+            try:
+                deadline = anyio.current_time() + parse_timeout(timeout)
+            except RemoteProtocolError as error:
+                self._answer(stream, StatusCode.INTERNAL, str(error))
+                return None
+        if len(self._running) >= limits.http2_concurrent_streams:
+            self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
+            return None
+        call = bound.call(self, stream, CallInfo(bound.path, head, deadline, self._peer))
+        if self._server.draining and not call.background:
+            call.answer_fault(CallFault.DRAINING, CallFault.DRAINING.value)
+        elif isinstance(call, StreamingCall):
+            self.start(call)
+        return call
+
+    def _answer(self, stream: Stream, code: StatusCode, text: str, field: tuple[bytes, bytes] | None = None) -> None:
+        """Answer a request from its head alone."""
+        fields = trailers_only(code, text)
+        self.http2.send_headers(stream, fields if field is None else [*fields, field], end_stream=True)
+        self.http2.stop_request(stream)
+
+    def _refuse(self, stream: Stream, status: bytes, text: bytes) -> _Refusal:
+        refusal = _Refusal(status, text)
+        self.tasks.start_soon(self._send_refusal, stream, refusal)
+        return refusal
+
+    async def _send_refusal(self, stream: Stream, refusal: _Refusal) -> None:
+        with anyio.move_on_after(limits.connection_linger_s):
+            await refusal.complete.wait()
+        if not stream.closed:
+            self.http2.send_headers(
+                stream,
+                [
+                    (b":status", refusal.status),
+                    (b"content-type", b"text/plain"),
+                    (b"content-length", b"%d" % len(refusal.text)),
+                ],
+            )
+            self.http2.send_data(stream, refusal.text, end_stream=True)
+            self.http2.stop_request(stream)
+            self.write_soon()
+
+    # -- calls ------------------------------------------------------------------------------------------------
+
+    def start(self, call: ServerCall) -> None:
+        """Run a call in a task of its own."""
+        self._running.add(call)
+        self._server.call_started(call)
+        call.task = self.tasks.create_task(call.run())
+
+    def call_finished(self, call: ServerCall) -> None:
+        """Forget a call whose task ends; a stream that it has left open was cancelled."""
+        self._running.discard(call)
+        call.stream.user = None
+        self._server.call_finished(call)
+        if call.stream.ending:
+            self.http2.stop_request(call.stream)
+        else:
+            self.http2.reset(call.stream, ErrorCode.CANCEL)
+        self.write_soon()
+        self._close_if_left()
+
+    def _close_if_left(self) -> None:
+        if self._leaving and not self.http2.streams:
+            self.close_soon()
+
+
+def _peer_of(byte_stream: ByteStream) -> str:
+    address = cast("object", byte_stream.extra(SocketAttribute.remote_address, None))  # noqa: S610 - AnyIO's
+    if isinstance(address, tuple):
+        host, port = cast("tuple[object, ...]", address)[:2]
+        return f"{host}:{port}"
+    return "memory" if address is None else "unix"
