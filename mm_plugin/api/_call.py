@@ -14,8 +14,6 @@ import anyio
 import anyio.lowlevel
 
 from mm_plugin import limits
-from mm_plugin.exceptions import StatusCode, UnavailableError
-from mm_plugin.settings import API_TARGET
 from mm_plugin.transport.link import APICaller, CallFailure, FailureKind
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ _Result = TypeVar("_Result")
 class APICore:
     """The way out to the server, shared by all topics of the client."""
 
-    def __init__(self, caller: APICaller | None, *, api_timeout_s: float = limits.api_timeout_s) -> None:
+    def __init__(self, caller: APICaller, *, api_timeout_s: float = limits.api_timeout_s) -> None:
         self._caller = caller
         self._api_timeout_s = api_timeout_s
 
@@ -63,8 +61,6 @@ class APICore:
         Raises:
             PluginAPIError: The server answered with an error, or there was no answer.
         """
-        if self._caller is None:
-            raise self._unavailable()
         own_deadline = anyio.current_time() + self._api_timeout_s
         scope_deadline = anyio.current_effective_deadline()
         deadline = min(own_deadline, scope_deadline)
@@ -74,6 +70,7 @@ class APICore:
             )
         except CallFailure as failure:
             if failure.kind is FailureKind.DEADLINE and scope_deadline <= own_deadline:
+                # Our clock may be a little behind whoever noticed first: let the scope's cancellation arrive.
                 await anyio.sleep_until(scope_deadline)
                 await anyio.lowlevel.checkpoint()
             from mm_plugin.messages.errors import error_of_failure
@@ -86,12 +83,6 @@ class APICore:
 
             raise error_of_app_error(response.error)
         return response
-
-    def _unavailable(self) -> UnavailableError:
-        return UnavailableError(
-            f"no API target: set {API_TARGET} to host:port or unix:/path, or pass target=",
-            code=StatusCode.UNAVAILABLE,
-        )
 
 
 def build(request_type: type[_Request], **fields: object) -> _Request:

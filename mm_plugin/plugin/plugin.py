@@ -85,7 +85,9 @@ class Plugin(HookMethods):
         if attachment.api is None:
             from mm_plugin.api.client import PluginAPIClient
 
-            attachment.api = PluginAPIClient.on_link(attachment.api_caller, attachment.config)
+            attachment.api = PluginAPIClient.on_link(
+                attachment.api_caller, api_timeout_s=attachment.config.api_timeout_s
+            )
         return attachment.api
 
     @property
