@@ -49,11 +49,16 @@ def hook(target: _F | HookName | str = "", /, *, on_failure: FailurePolicy | Non
 
 
 def _marked(function: _F, mark: HookMark) -> _F:
-    setattr(function, _ATTRIBUTE, (*marks_of(function), mark))
+    setattr(_beneath(function), _ATTRIBUTE, (*marks_of(function), mark))
     return function
 
 
 def marks_of(function: object) -> tuple[HookMark, ...]:
     """Return what ``@hook`` said about a function; empty where it said nothing."""
-    marks: object = getattr(function, _ATTRIBUTE, ())
+    marks: object = getattr(_beneath(function), _ATTRIBUTE, ())
     return cast("tuple[HookMark, ...]", marks) if isinstance(marks, tuple) else ()
+
+
+def _beneath(function: object) -> object:
+    """Return the function inside a staticmethod or classmethod, so that decorators may stand in either order."""
+    return getattr(function, "__func__", function)

@@ -47,7 +47,8 @@ class HookThreads:
         job = _Job(function, self._slots)
         await self._slots.acquire_on_behalf_of(job)
         try:
-            return await to_thread.run_sync(job.run, abandon_on_cancel=True, limiter=self._unbounded)
+            (result,) = await to_thread.run_sync(job.run, abandon_on_cancel=True, limiter=self._unbounded)
+            return result
         finally:
             job.leave()
 
@@ -64,14 +65,14 @@ class _Job(Generic[_T]):
         self._running = False
         self._abandoned = False
 
-    def run(self) -> _T:
-        """Run the function; called in the thread."""
+    def run(self) -> tuple[_T]:
+        """Run the function; called in the thread. Boxed, because Trio takes no awaitable for a thread's result."""
         with self._lock:
             if self._abandoned:
                 raise RuntimeError("the call was given up before its thread began")
             self._running = True
         try:
-            return self._function()
+            return (self._function(),)
         finally:
             with self._lock:
                 self._running = False
