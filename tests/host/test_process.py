@@ -1,6 +1,5 @@
 """A plugin's process: its handshake, its streams, its death, and that nothing of it stays behind."""
 
-import contextlib
 import logging
 import os
 import signal
@@ -22,6 +21,8 @@ ANNOUNCE = f"import os, signal, sys, time\nprint({LINE!r}, flush=True)\n"
 #: Blocks until it is killed, without a timer that could end a slow test wrongly.
 FOREVER = "signal.pause()\n"
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 Spawn = Callable[..., AbstractAsyncContextManager[PluginProcess]]
 
 
@@ -38,24 +39,6 @@ def spawn(tmp_path: Path) -> Spawn:
         )
 
     return start
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Check after each test that no process and no file descriptor is left."""
-    before = open_files()
-    yield
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-    assert open_files() == before
-
-
-def open_files() -> set[str]:
-    found: set[str] = set()
-    for fd in os.listdir("/dev/fd"):
-        with contextlib.suppress(OSError):
-            found.add(f"{fd} {os.readlink(f'/dev/fd/{fd}')}")
-    return {entry for entry in found if "/proc/" not in entry and "/fd" not in entry}
 
 
 class Fifo:

@@ -1,0 +1,54 @@
+"""Make the environment of a plugin's process.
+
+Layer:  host.
+Output: the host's own environment, the operator's additions, and last, so that nothing inherited wins, what go-plugin
+        and Mattermost tell a plugin (reference of the Go host, section 1.4; it forgets the last three of these).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mm_plugin import settings
+from mm_plugin.host.options import HostOptions
+
+__all__ = ("plugin_environment",)
+
+# Mattermost's magic cookie: no secret, it tells a plugin that a host has started it.
+_COOKIE = ("MATTERMOST_PLUGIN", "Securely message teams, anywhere.")
+# go-plugin's defaults (hashicorp/go-plugin: client.go).
+_MIN_PORT, _MAX_PORT = "10000", "25000"
+# Set by a host that was itself started as a plugin, they would promise what this host does not do.
+_NOT_OURS = (
+    "PLUGIN_CLIENT_CERT",
+    "PLUGIN_MULTIPLEX_GRPC",
+    "PLUGIN_UNIX_SOCKET_DIR",
+    "PLUGIN_UNIX_SOCKET_GROUP",
+)
+
+
+def plugin_environment(
+    inherited: Mapping[str, str], options: HostOptions, *, plugin_id: str, bundle: Path, api_target: str
+) -> dict[str, str]:
+    """Return all variables of one plugin's process.
+
+    Args:
+        inherited: Usually ``os.environ``.
+        options: The operator's additions and the log level.
+        plugin_id: The plugin's id.
+        bundle: The bundle's folder.
+        api_target: ``host:port`` or ``unix:/path`` of the API server.
+    """
+    return {
+        **{name: value for name, value in inherited.items() if name not in _NOT_OURS},
+        **options.environment,
+        _COOKIE[0]: _COOKIE[1],
+        "PLUGIN_MIN_PORT": _MIN_PORT,
+        "PLUGIN_MAX_PORT": _MAX_PORT,
+        "PLUGIN_PROTOCOL_VERSIONS": "1",
+        settings.API_TARGET: api_target,
+        settings.PLUGIN_ID: plugin_id,
+        settings.PLUGIN_PATH: str(bundle),
+        settings.LOG_LEVEL: options.log_level,
+    }
