@@ -229,7 +229,11 @@ class HTTPExchange(Protocol):
 
 
 class HTTPCall(Protocol):
-    """One HTTP request at the host's end; leaving its context ends it, as cancelled where it was not complete."""
+    """One HTTP request at the host's end; leaving its context ends it, as cancelled where it was not complete.
+
+    The plugin sees the request at the latest when its response is waited for; until then it may stay with us, so that
+    head and first piece travel together.
+    """
 
     async def send(self, data: bytes) -> None:
         """Send a piece of the request body; waits while the plugin does not take more.

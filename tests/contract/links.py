@@ -11,6 +11,10 @@ from google.protobuf.message import Message
 
 from mm_plugin._proto import api_user_pb2, hooks_message_pb2
 from mm_plugin.exceptions import StatusCode
+from mm_plugin.settings import RuntimeConfig
+from mm_plugin.transport.goplugin.host_end import open_host_link
+from mm_plugin.transport.goplugin.plugin_end import open_plugin_link
+from mm_plugin.transport.grpc.api_end import open_api_server
 from mm_plugin.transport.link import (
     APIReceiver,
     CallFailure,
@@ -25,19 +29,34 @@ from mm_plugin.transport.link import (
 from mm_plugin.transport.memory import memory_link
 
 MESSAGE_LIMIT_OCTETS = 256 * 1024
-LINKS = ("memory",)
+LINKS = ("memory", "grpc")
 
 
 @asynccontextmanager
 async def open_pair(kind: str, receiver: HookReceiver, api: APIReceiver) -> AsyncGenerator[tuple[PluginLink, HostLink]]:
     """Open both ends of a link of this kind; on exit everything of it is gone."""
-    assert kind == "memory"
-    plugin, host = memory_link(api, message_limit_octets=MESSAGE_LIMIT_OCTETS)
-    async with anyio.create_task_group() as tasks:
+    opener = {"memory": _open_memory, "grpc": _open_grpc}[kind]
+    async with opener(api) as (plugin, host), anyio.create_task_group() as tasks:
         await tasks.start(plugin.serve, receiver)
         yield plugin, host
         await host.aclose()
         await plugin.aclose()
+
+
+@asynccontextmanager
+async def _open_memory(api: APIReceiver) -> AsyncGenerator[tuple[PluginLink, HostLink]]:
+    yield memory_link(api, message_limit_octets=MESSAGE_LIMIT_OCTETS)
+
+
+@asynccontextmanager
+async def _open_grpc(api: APIReceiver) -> AsyncGenerator[tuple[PluginLink, HostLink]]:
+    async with open_api_server(api, message_limit_octets=MESSAGE_LIMIT_OCTETS) as target:
+        config = RuntimeConfig(api_target=target, message_limit_octets=MESSAGE_LIMIT_OCTETS)
+        async with (
+            open_plugin_link(config, {}) as (plugin, handshake),
+            open_host_link(handshake, message_limit_octets=MESSAGE_LIMIT_OCTETS) as host,
+        ):
+            yield plugin, host
 
 
 @dataclass

@@ -210,8 +210,10 @@ async def test_a_client_that_leaves_cancels_the_handler(open_link: OpenPair) -> 
 
     async with open_link(Plugin(on_http=hang), Server()) as (_, host):
         with anyio.fail_after(10):
-            async with host.open_http(HEAD):
+            async with host.open_http(HEAD) as call, anyio.create_task_group() as tasks:
+                tasks.start_soon(call.receive_head)
                 await started.wait()
+                tasks.cancel_scope.cancel()
             await cancelled.wait()
             async with host.open_http(RequestHead(method="GET", url="/")) as call:
                 await call.finish()

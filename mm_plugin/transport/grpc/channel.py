@@ -94,10 +94,14 @@ class GRPCChannel:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close: calls that still wait end with UNAVAILABLE, the peer gets a GOAWAY."""
-        self._closed = True
-        self._tasks.cancel_scope.cancel()
+        self.close()
         # What was raised in the context stays as it is: the task group, which would wrap it, is not told.
         await self._tasks.__aexit__(None, None, None)
+
+    def close(self) -> None:
+        """Close now, as leaving the context will; calls that wait end with UNAVAILABLE. Safe to call twice."""
+        self._closed = True
+        self._tasks.cancel_scope.cancel()
 
     @property
     def connected(self) -> bool:
