@@ -111,7 +111,7 @@ def messages_of(method: Method) -> list[Descriptor]:
     row = method.row
     fields = [method.request_field(parameter.name) for parameter in row.parameters]
     fields += [method.response_field(result.name) for result in row.results]
-    kinds = [item.kind for item in (*row.parameters, *row.results)]
+    kinds = [*(parameter.kind for parameter in row.parameters), *(result.kind for result in row.results)]
     return [
         field.message_type
         for field, kind in zip(fields, kinds, strict=True)

@@ -189,7 +189,7 @@ def _number(number: float, where: str) -> float:
     except OverflowError:
         double = math.inf
     if not math.isfinite(double) or double != number:
-        problem = "is not finite" if isinstance(number, float) else "is an int that no double can hold exactly"
+        problem = "is an int that no double can hold exactly" if isinstance(number, int) else "is not finite"
         raise ValueError(f"{where} {problem}; send it as a str")
     return double
 
