@@ -27,7 +27,7 @@ from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.state import PluginState
 from mm_plugin.host.wires import HostWire, grpc_wire
 from mm_plugin.messages.manifest import Manifest, load_manifest
-from mm_plugin.transport.link import APIReceiver
+from mm_plugin.transport.link import APIReceiver, HostLink
 
 if TYPE_CHECKING:
     from mm_plugin._proto.post_pb2 import Post
@@ -57,6 +57,13 @@ class Host:
         """Return the plugin of that id if it is RUNNING."""
         plugin = self._plugins.get(plugin_id)
         return plugin if plugin is not None and plugin.state is PluginState.RUNNING else None
+
+    def http_link(self, plugin_id: str) -> HostLink | None:
+        """Return the link to a plugin that runs and serves HTTP, as the gateway asks for it."""
+        plugin = self._plugins.get(plugin_id)
+        if plugin is None or plugin.hooks is None or HookName.ServeHTTP not in plugin.hooks.implemented:
+            return None
+        return plugin.link
 
     async def start(self, bundle: Path) -> RunningPlugin:
         """Start the plugin of a bundle, and wait until it runs. One that failed before keeps its place in the order.

@@ -93,6 +93,19 @@ async def test_lookup(tmp_path: Path) -> None:
             await host.stop("com.example.y")
 
 
+async def test_http_link(tmp_path: Path) -> None:
+    """The gateway finds plugins that run and serve HTTP, and no others."""
+    stubs = [StubPlugin(implements=["OnActivate", "ServeHTTP"]), StubPlugin()]
+    async with open_host(api, options=QUICK, wire=StubWire(*stubs).wire) as host:
+        plugin = await host.start(write_bundle(tmp_path / "one", plugin_id="one"))
+        await host.start(write_bundle(tmp_path / "two", plugin_id="two"))
+        assert host.http_link("one") is plugin.link is not None
+        assert host.http_link("two") is None
+        assert host.http_link("three") is None
+        await host.stop("one")
+        assert host.http_link("one") is None
+
+
 async def test_same_id(tmp_path: Path) -> None:
     """Two plugins of one id cannot run at once; the first is not disturbed."""
     async with open_host(api, options=QUICK, wire=StubWire(StubPlugin()).wire) as host:
