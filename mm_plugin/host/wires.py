@@ -52,10 +52,10 @@ class HostWire:
 
 def grpc_wire(*, message_limit_octets: int = limits.message_limit_octets) -> HostWire:
     """Return the gRPC wire: the API on a port of the loopback, the link over HTTP/2."""
-    from mm_plugin.transport.grpc.api_server import serve_api
-    from mm_plugin.transport.grpc.host_link import open_host_link
+    from mm_plugin.transport.goplugin.host_end import open_host_link
+    from mm_plugin.transport.grpc.api_end import open_api_server
 
     return HostWire(
-        serve_api=lambda receiver: serve_api(receiver, message_limit_octets=message_limit_octets),
+        serve_api=lambda receiver: open_api_server(receiver, message_limit_octets=message_limit_octets),
         open_link=lambda handshake: open_host_link(handshake, message_limit_octets=message_limit_octets),
     )
