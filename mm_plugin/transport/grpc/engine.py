@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.lowlevel import cancel_shielded_checkpoint, current_token
+from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled, current_token
 
 from mm_plugin import limits
 from mm_plugin.transport.grpc.bodies import Bell
@@ -81,6 +81,8 @@ class Engine(ABC):
             stream: The stream to send on.
             writable: Rung on its StreamWritable and when it is over.
         """
+        # A sender that never has to wait must still see its cancellation, and let others run once nobody reads.
+        await (checkpoint_if_cancelled() if stream.local_open else checkpoint())
         while stream.local_open and stream.queued_octets >= limits.http2_stream_output_octets:
             await writable.wait()
         await self.wait_output()
