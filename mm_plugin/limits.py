@@ -12,6 +12,8 @@ message_limit_octets = 64 * 1024 * 1024
 http_chunk_octets = 65_536
 #: Body pieces that wait between the pump and the handler of one request: enough to keep both busy, constant memory.
 http_body_pieces = 2
+#: Pieces of an upload that wait between the host's HTTP server and its gateway, each at most one socket read.
+http_server_pieces = 4
 #: Fields and octets of one request or response head; far above what browsers and servers allow each other.
 http_head_octets = 65_536
 
@@ -79,6 +81,10 @@ api_reconnect_backoff_max_s = 2.0
 stop_after_shutdown_s = 0.8
 #: The whole stop after a signal.
 stop_after_signal_s = 5.0
+#: The whole stop after the host has gone: nobody is left to answer, and a second is all it may take to notice and end.
+stop_after_host_gone_s = 0.4
+#: How far a stop may overrun its time before the process is ended where it stands.
+stop_overrun_s = 0.25
 #: Cleanup that awaits while a call is being cancelled.
 cleanup_s = 1.0
 #: How often a lost parent is looked for where the kernel cannot tell.
@@ -108,3 +114,18 @@ handshake_line_octets = 16_384
 stderr_tail_lines = 200
 #: What is kept of each of these lines.
 stderr_tail_characters = 2_000
+
+# -- the development server -----------------------------------------------------------------------------------
+
+#: Hooks that tell of what has happened, waiting or running at once; more would only pile up behind a slow plugin.
+devserver_pending_events = 1_024
+#: Longest message of a post, in characters, as on the server.
+devserver_post_characters = 16_383
+#: Longest body of a REST request; a post of the longest message, props and all, is well below.
+devserver_body_octets = 1024 * 1024
+#: Most entries of one page, as on the server.
+devserver_page_entries = 200
+#: Most keys of one page of a plugin's key-value store, as on the server.
+devserver_page_keys = 1_000
+#: Longest wait for one step of the tour.
+tour_step_s = 10.0
