@@ -21,7 +21,7 @@ from mm_plugin.host.wires import HostWire
 from mm_plugin.messages.manifest import load_manifest
 from mm_plugin.transport.link import APIReceiver, CallFailure, FailureKind, HookCall, HostLink
 from mm_plugin.wire.handshake import Handshake
-from tests.host.stubs import DEAF, POLITE, QUICK, STUBBORN, NoAPI, StubPlugin, StubWire, write_bundle
+from tests.host.stubs import DEAF, POLITE, QUICK, STUBBORN, NoAPI, StubPlugin, StubWire, says, write_bundle
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -150,6 +150,33 @@ async def test_activation_refused(tmp_path: Path) -> None:
     assert plugin.reason == "The plugin refused OnActivate: no database"
     assert str(plugin.start_error()) == "com.example.x: The plugin refused OnActivate: no database"
     assert "OnDeactivate" not in stub.called
+
+
+async def test_deactivation_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An error from OnDeactivate is logged, and changes nothing about the stop."""
+    stub = StubPlugin({"OnDeactivate": says(error=AppError(message="busy"))})
+    plugin = make(write_bundle(tmp_path), StubWire(stub))
+    async with living(plugin):
+        await plugin.wait_settled()
+        plugin.ask_stop()
+    assert (plugin.state, plugin.reason) == (PluginState.NOT_RUNNING, "")
+    assert "plugin com.example.x: OnDeactivate failed: busy" in caplog.text
+
+
+async def test_deactivation_hangs(tmp_path: Path) -> None:
+    """OnDeactivate has the time that whoever asks for the stop gives, not for ever."""
+
+    class Hanging(StubPlugin):
+        async def handle_hook(self, call: HookCall) -> Message:
+            if call.name == "OnDeactivate":
+                await anyio.sleep_forever()
+            return await super().handle_hook(call)
+
+    plugin = make(write_bundle(tmp_path), StubWire(Hanging()))
+    async with living(plugin):
+        await plugin.wait_settled()
+        plugin.ask_stop(hook_timeout_s=0.1)
+    assert plugin.state is PluginState.NOT_RUNNING
 
 
 @pytest.mark.parametrize("step", ["Implemented", "OnActivate"])
