@@ -102,6 +102,8 @@ class Activation:
         Raises:
             RuntimeError: The plugin is active already, or the process is stopping.
         """
+        if not self._running:
+            raise RuntimeError("the plugin is stopping")
         if self._state is not _State.INACTIVE:
             raise RuntimeError("OnActivate came again although the plugin is active already")
         self._state = _State.ACTIVATING
@@ -151,8 +153,6 @@ class Activation:
     # -- the group --------------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        if not self._running:
-            raise RuntimeError("the plugin is stopping")
         self._period = _Period()
         self._open_asked.set()
         await self._period.opened.wait()

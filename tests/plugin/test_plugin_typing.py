@@ -1,0 +1,37 @@
+"""Type checkers take both forms of a hook method, async and blocking, and refuse wrong signatures."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent / "typing" / "overrides.py"
+ROOT = Path(__file__).parents[2]
+IGNORE = re.compile(r"  # type: ignore\[.*\]")
+
+CHECKERS = {
+    "mypy": (("mypy", "--config-file", str(ROOT / "pyproject.toml")), re.compile(r"overrides\.py:(\d+): error: ")),
+    "pyright": (("pyright", "--project", str(ROOT)), re.compile(r"overrides\.py:(\d+):\d+ - error: ")),
+}
+
+
+@pytest.mark.timeout(300)  # a type checker reads the whole package first
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_exactly_the_wrong_overrides_are_refused(checker: str, tmp_path: Path) -> None:
+    """Without its ignore comments, the sample fails on the lines that have one and on no other."""
+    pytest.importorskip(checker)
+    source = SOURCE.read_text()
+    wrong = {number for number, line in enumerate(source.splitlines(), 1) if IGNORE.search(line)}
+    bare = tmp_path / "overrides.py"
+    bare.write_text(IGNORE.sub("", source))
+    arguments, error = CHECKERS[checker]
+    result = subprocess.run(
+        [sys.executable, "-m", *arguments, str(bare)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    refused = {int(number) for number in error.findall(result.stdout)}
+    assert len(wrong) >= 10
+    assert refused == wrong, result.stdout + result.stderr
