@@ -6,8 +6,11 @@ No room inside the package imports this module.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from mm_plugin.supervisor.stdio import claim_stdout_early
 
 if TYPE_CHECKING:
     from mm_plugin.api.client import PluginAPIClient as PluginAPIClient
@@ -184,6 +187,9 @@ if TYPE_CHECKING:
     from mm_plugin.wire.handshake import format_handshake_line as format_handshake_line
 
 __version__ = "0.1.0"
+
+# Where a host has started this process, nothing but the handshake may reach standard output, from this line on.
+claim_stdout_early(os.environ)
 
 #: Where each name lives.
 _HOMES = {

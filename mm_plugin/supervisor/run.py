@@ -1,0 +1,165 @@
+"""The process of a plugin: what ``run_plugin`` starts around it, and how it ends.
+
+Job:    start the event loop; cookie, signals, host watch, standard output, logs, exit code.
+Layer:  supervisor (process layer), the part that a test leaves out.
+Output: the handshake as the first line on standard output; hclog lines on standard error; exit code 0 after an orderly
+        stop, 1 after a crash, a wrong environment or a stop that overran its time.
+See:    docs/explanation/lifecycle.md
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, cast
+
+import anyio
+
+from mm_plugin import limits
+from mm_plugin.exceptions import ConfigurationError, NotMagicCookieError
+from mm_plugin.plugin.runtime import PluginRuntime
+from mm_plugin.settings import RuntimeConfig, load_runtime_config
+from mm_plugin.supervisor.host_watch import watch_host
+from mm_plugin.supervisor.logs import configure_logging
+from mm_plugin.supervisor.plugin_server import APP_PROTOCOL_VERSIONS, PluginServer
+from mm_plugin.supervisor.signals import leave_interrupts_to_the_host, watch_signals
+from mm_plugin.supervisor.stdio import StdoutClaim, claim_stdout
+from mm_plugin.supervisor.stop import StopControl
+from mm_plugin.supervisor.supervise import supervise
+from mm_plugin.transport.goplugin.cookie import check_cookie
+from mm_plugin.transport.goplugin.plugin_end import open_plugin_link
+from mm_plugin.transport.goplugin.versions import negotiate_version
+from mm_plugin.wire.handshake import format_handshake
+
+if TYPE_CHECKING:
+    from mm_plugin.plugin.plugin import Plugin
+    from mm_plugin.types import Backend
+
+__all__ = ("PluginServer", "run_plugin", "serve_plugin")
+
+logger = logging.getLogger("mm_plugin.supervisor")
+
+#: The cookie that Mattermost leaves in a plugin's environment; no secret.
+_COOKIE_KEY = "MATTERMOST_PLUGIN"
+_COOKIE_VALUE = "Securely message teams, anywhere."
+
+
+def run_plugin(plugin_class: type[Plugin], *, backend: Backend | None = None) -> None:
+    """Be the process of a plugin: serve it until the host asks for a stop; the last line of a plugin's script.
+
+    Ctrl-C is left to the host, which stops its plugins in order.
+
+    Args:
+        plugin_class: The author's class.
+        backend: The event loop; MM_PLUGIN_BACKEND where absent, and asyncio without that.
+
+    Raises:
+        SystemExit: With 1, after a line on standard error, where the process was not started by a host, where the
+            environment is wrong, or after a crash. After an orderly stop it returns.
+    """
+    parent = os.getppid()  # first of all, so that a host that dies now is missed
+    try:
+        check_cookie(os.environ, key=_COOKIE_KEY, value=_COOKIE_VALUE)
+        del os.environ[_COOKIE_KEY]  # the plugin's children are no plugins
+        leave_interrupts_to_the_host()
+        stdout = claim_stdout()
+        config = load_runtime_config(os.environ)
+        configure_logging(config.log_level)
+        chosen = _backend(backend or config.backend)
+    except (NotMagicCookieError, ConfigurationError) as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
+    stop = partial(StopControl, on_deadline=_end_process_after)
+    try:
+        anyio.run(partial(_serve, plugin_class, config, stdout, stop, parent=parent), backend=chosen)
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the process ends here, whatever it was
+        _report(error)
+        raise SystemExit(1) from None
+
+
+async def serve_plugin(plugin_class: type[Plugin], config: RuntimeConfig | None = None) -> None:
+    """Serve a plugin inside a running event loop until its host, SIGTERM or SIGINT asks for a stop.
+
+    The handshake goes to standard output, which comes back to the program at the end; until then what is printed
+    goes to standard error. No cookie is needed, and logging stays as the program has set it. Cancellation cuts the
+    plugin. Outside the main thread no signals are heard.
+
+    Args:
+        plugin_class: The author's class.
+        config: Settings; read from the environment where absent.
+
+    Raises:
+        ConfigurationError: The environment holds what it must not.
+        BaseExceptionGroup: A task of the plugin crashed.
+    """
+    config = config or load_runtime_config(os.environ)
+    stdout = claim_stdout()
+    try:
+        await _serve(plugin_class, config, stdout, StopControl, parent=None)
+    finally:
+        stdout.restore()
+
+
+async def _serve(
+    plugin_class: type[Plugin],
+    config: RuntimeConfig,
+    stdout: StdoutClaim,
+    make_stop: type[StopControl] | partial[StopControl],
+    *,
+    parent: int | None,
+) -> None:
+    """Serve a plugin with its process layer; with a parent it is the host, which owns Ctrl-C and is watched."""
+    stop = make_stop()
+    version = negotiate_version(os.environ, APP_PROTOCOL_VERSIONS)
+    async with (
+        open_plugin_link(config, os.environ, app_version=version) as (link, handshake),
+        anyio.create_task_group() as process_layer,
+    ):
+        if threading.current_thread() is threading.main_thread():
+            await process_layer.start(
+                partial(watch_signals, stop, within_s=config.stop_grace_s, obey_interrupts=parent is None),
+                name="signals",
+            )
+        if parent is not None:
+            process_layer.start_soon(watch_host, stop, parent, name="host watch")
+        runtime = PluginRuntime(plugin_class(), link, config)
+        async with anyio.create_task_group() as root:
+            await root.start(partial(supervise, runtime, link, stop=stop), name="plugin")
+            stdout.announce(format_handshake(handshake))
+        process_layer.cancel_scope.cancel()
+
+
+def _backend(name: str) -> str:
+    if name == "trio" and find_spec("trio") is None:
+        raise ConfigurationError("the backend is trio, which is not installed: pip install 'mm-plugin[trio]'")
+    return name or "asyncio"
+
+
+def _end_process_after(seconds: float) -> None:
+    """End the process with the stacks of its threads on standard error, unless it has ended by itself by then.
+
+    The watch is C code: it works while the event loop is blocked or a worker thread keeps the interpreter waiting.
+    """
+    faulthandler.dump_traceback_later(seconds + limits.stop_overrun_s, exit=True)
+
+
+def _report(error: BaseException) -> None:
+    """Log once why the process ends; one sentence for what an operator can mend, a traceback for the rest."""
+    error = _lone_cause(error)
+    if isinstance(error, ConfigurationError):
+        logger.critical("the plugin cannot start: %s", error)
+    else:
+        logger.critical("the plugin crashed: %r", error, exc_info=error)
+
+
+def _lone_cause(error: BaseException) -> BaseException:
+    """Return what nested groups of one hold."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return _lone_cause(group.exceptions[0]) if len(group.exceptions) == 1 else group

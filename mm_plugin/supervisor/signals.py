@@ -1,0 +1,57 @@
+"""Signals that end a plugin: the first one drains, the next one cancels.
+
+Layer:  supervisor (process layer).
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+import anyio
+from anyio.abc import TaskStatus
+
+from mm_plugin.supervisor.stop import StopControl
+
+__all__ = ("leave_interrupts_to_the_host", "watch_signals")
+
+
+def leave_interrupts_to_the_host() -> None:
+    """Let SIGINT pass without effect: Ctrl-C reaches the whole terminal, and the host then stops us in order.
+
+    A handler of our own rather than SIG_IGN, which the plugin's child processes would inherit.
+    """
+    signal.signal(signal.SIGINT, _pass)
+
+
+def _pass(number: int, frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
+async def watch_signals(
+    stop: StopControl,
+    *,
+    within_s: float,
+    obey_interrupts: bool,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Ask for a stop at the first SIGTERM, hurry it at the next; reports started once signals are heard.
+
+    Never returns by itself. Cancellation gives the signals their former handlers back. Belongs to the main thread.
+
+    Args:
+        stop: Where to ask.
+        within_s: Seconds for the whole stop.
+        obey_interrupts: Whether SIGINT counts too.
+        task_status: For ``TaskGroup.start``.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT) if obey_interrupts else (signal.SIGTERM,)
+    with anyio.open_signal_receiver(*numbers) as received:
+        task_status.started()
+        first = True
+        async for number in received:
+            if first:
+                stop.ask(f"signal {number.name}", within_s=within_s)
+            else:
+                stop.hurry(f"another signal, {number.name}")
+            first = False

@@ -1,0 +1,72 @@
+"""Standard output belongs to the handshake; whatever else is printed goes to standard error.
+
+Job:    hold the real standard output back for the one line that the host reads.
+Layer:  supervisor (process layer).
+See:    go-plugin reads one line, then drops what follows, and stops reading at a line over 64 KiB: a plugin that goes
+        on printing would then block for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import ClassVar
+
+__all__ = ("StdoutClaim", "claim_stdout", "claim_stdout_early")
+
+
+class StdoutClaim:
+    """Takes standard output away from everybody else, from its construction to ``restore``.
+
+    File descriptor 1 then is standard error, for Python, for C code and for child processes. Text that waited
+    unflushed in ``sys.stdout`` goes there too, so a ``print`` before the claim does not spoil the handshake.
+    """
+
+    early: ClassVar[StdoutClaim | None] = None
+
+    def __init__(self) -> None:
+        self._real = os.dup(1)  # not inherited, so that the pipe ends with this process
+        os.dup2(2, 1)
+        reconfigure = getattr(sys.stdout, "reconfigure", None)  # some programs put other objects there
+        if reconfigure is not None:
+            reconfigure(line_buffering=True)
+        _flush()
+
+    def announce(self, line: str) -> None:
+        """Write one line to the real standard output."""
+        data = line.encode() + b"\n"
+        while data:
+            data = data[os.write(self._real, data) :]
+
+    def restore(self) -> None:
+        """Give standard output back to everybody."""
+        _flush()
+        os.dup2(self._real, 1)
+        os.close(self._real)
+
+
+def claim_stdout_early(environ: Mapping[str, str]) -> None:
+    """Claim standard output as soon as the package is imported, where a host has started this process.
+
+    ``run_plugin`` is the last line of a script. What the script prints before it would spoil the handshake wherever
+    Python does not buffer (PYTHONUNBUFFERED is common in containers).
+
+    Args:
+        environ: Usually ``os.environ``.
+    """
+    if environ.get("MATTERMOST_PLUGIN") and StdoutClaim.early is None:
+        with suppress(OSError):  # without a standard output there is nothing to keep clean
+            StdoutClaim.early = StdoutClaim()
+
+
+def claim_stdout() -> StdoutClaim:
+    """Return the early claim where there is one, else make one."""
+    claim, StdoutClaim.early = StdoutClaim.early, None
+    return claim or StdoutClaim()
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - None in a process without one
+        sys.stdout.flush()

@@ -1,0 +1,53 @@
+"""A plugin for tests of the process layer; what it does is named on its command line."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import anyio
+
+from mm_plugin.plugin.plugin import Plugin
+from mm_plugin.supervisor.run import run_plugin
+
+wishes = set(sys.argv[1:])
+
+print("printed at import")
+
+
+class Sample(Plugin):
+    """Misbehaves as it was asked to."""
+
+    async def on_activate(self) -> None:
+        self.logger.info("activated on %s", os.environ.get("MM_PLUGIN_BACKEND"), extra={"n": 1})
+        if "noise" in wishes:
+            print("printed in a hook")
+            os.write(1, b"written to the descriptor\n")
+            subprocess.run([sys.executable, "-c", "print('printed by a child')"], check=True)  # noqa: ASYNC221
+            os.write(1, b"x" * 200_000 + b"\n")
+            warnings.warn("a warning", stacklevel=1)
+        if "crash" in wishes:
+            self.task_group.start_soon(self.crash)
+        if "stubborn" in wishes:
+            self.task_group.start_soon(self.never_end)
+        if "block" in wishes:
+            threading.Thread(target=time.sleep, args=(60,)).start()
+
+    async def on_deactivate(self) -> None:
+        self.logger.info("deactivated")
+        if "slow" in wishes:
+            await anyio.sleep_forever()
+
+    async def crash(self) -> None:
+        raise ValueError("boom in the background")
+
+    async def never_end(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep_forever()
+
+
+if __name__ == "__main__":
+    run_plugin(Sample)
+    print("after run_plugin")
