@@ -216,6 +216,17 @@ class StreamingClientCall(ClientCall):
         assert self.failure is not None
         raise self.failure
 
+    async def wait_end(self) -> Metadata:
+        """Wait for the status and return its metadata."""
+        with anyio.CancelScope(deadline=self._deadline) as scope:
+            while not self.ended:
+                await self.bell.wait()
+        if scope.cancelled_caught:
+            self.fail_deadline()
+        if self.failure is not None:
+            raise self.failure
+        return self.trailing_metadata
+
     async def send(self, data: bytes, *, end: bool = False) -> None:
         """Send a framed message; waits while the peer does not take more."""
         with anyio.CancelScope(deadline=self._deadline) as scope:

@@ -177,12 +177,14 @@ class ServerConnection(Engine):
         call.task = self.tasks.create_task(call.run())
 
     def call_finished(self, call: ServerCall) -> None:
-        """Forget a call whose task ends; a stream that it has left open was cancelled."""
+        """Forget a call whose task ends; a stream that it has left open was cancelled, by the peer or by our end."""
         self._running.discard(call)
         call.stream.user = None
         self._server.call_finished(call)
         if call.stream.ending:
             self.http2.stop_request(call.stream)
+        elif self.over:
+            call.finish(StatusCode.UNAVAILABLE, "the server closed the connection")
         else:
             self.http2.reset(call.stream, ErrorCode.CANCEL)
         self.write_soon()

@@ -153,6 +153,14 @@ class ClientStream(Generic[RequestT, ResponseT]):
         data = await self._call.receive()
         return None if data is None else decode(self._decode, data)
 
+    async def recv_trailing(self) -> Metadata:
+        """Wait for the status and return its metadata; messages not taken yet may hold it up.
+
+        Raises:
+            GRPCStatusError: The status is not OK.
+        """
+        return await self._call.wait_end()
+
     @property
     def trailing_metadata(self) -> Metadata:
         """The metadata that came with the status; empty before."""

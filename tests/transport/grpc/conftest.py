@@ -62,6 +62,11 @@ class Served:
         self.connect = connect
         self.target = target
 
+    async def cut_connections(self) -> None:
+        """Close every socket under its connection's feet, as a process that dies does; the server lives."""
+        for connection in list(self.server._connections):
+            await connection._byte_stream.aclose()
+
     def channel(self, *, message_limit_octets: int = limits.message_limit_octets) -> GRPCChannel:
         return GRPCChannel(self.connect, message_limit_octets=message_limit_octets)
 

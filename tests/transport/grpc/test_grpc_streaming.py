@@ -31,15 +31,18 @@ def streaming(func: object) -> dict[str, Handler]:
 
 async def test_ping_pong(serve_everywhere: Serve) -> None:
     """Each message is answered before the next one is sent."""
-    async with serve_everywhere(streaming(echo)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            for octets in (31_415, 9, 0, 2_653, 300_000):
-                await stream.send_message(b"x" * octets)
-                assert await stream.recv_message() == b"x" * octets
-            await stream.end()
-            await stream.end()
-            assert await stream.recv_message() is None
-            assert await stream.recv_message() is None
+    async with (
+        serve_everywhere(streaming(echo)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        for octets in (31_415, 9, 0, 2_653, 300_000):
+            await stream.send_message(b"x" * octets)
+            assert await stream.recv_message() == b"x" * octets
+        await stream.end()
+        await stream.end()
+        assert await stream.recv_message() is None
+        assert await stream.recv_message() is None
 
 
 async def test_client_streaming(serve: Serve) -> None:
@@ -51,12 +54,15 @@ async def test_client_streaming(serve: Serve) -> None:
             octets += len(message)
         await stream.send_message(b"%d" % octets)
 
-    async with serve(streaming(total)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            for octets in (27_182, 8, 1_828):
-                await stream.send_message(b"x" * octets)
-            await stream.send_message(b"x" * 45_904, end=True)
-            assert [message async for message in stream] == [b"74922"]
+    async with (
+        serve(streaming(total)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        for octets in (27_182, 8, 1_828):
+            await stream.send_message(b"x" * octets)
+        await stream.send_message(b"x" * 45_904, end=True)
+        assert [message async for message in stream] == [b"74922"]
 
 
 async def test_server_streaming(serve: Serve) -> None:
@@ -68,19 +74,25 @@ async def test_server_streaming(serve: Serve) -> None:
         for number in range(int(request)):
             await stream.send_message(b"%d" % number)
 
-    async with serve(streaming(spell)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            await stream.send_message(b"1000", end=True)
-            assert [message async for message in stream] == [b"%d" % number for number in range(1000)]
+    async with (
+        serve(streaming(spell)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        await stream.send_message(b"1000", end=True)
+        assert [message async for message in stream] == [b"%d" % number for number in range(1000)]
 
 
 async def test_empty_stream(serve: Serve) -> None:
     """No message either way is a good call."""
-    async with serve(streaming(echo)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            await stream.end()
-            assert await stream.recv_initial() == ()
-            assert await stream.recv_message() is None
+    async with (
+        serve(streaming(echo)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        await stream.end()
+        assert await stream.recv_initial() == ()
+        assert await stream.recv_message() is None
 
 
 async def test_metadata_of_both_ends(serve: Serve) -> None:
@@ -92,12 +104,15 @@ async def test_metadata_of_both_ends(serve: Serve) -> None:
         with pytest.raises(LocalProtocolError):
             await stream.send_initial()
 
-    async with serve(streaming(answer)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes, metadata=(("a", "1"), ("a", "2"))) as stream:
-            assert await stream.recv_initial() == (("a", "1"), ("a", "2"))
-            assert await stream.recv_message() is None
-            assert stream.trailing_metadata == (("end-bin", b"\xff"),)
-            assert await stream.recv_initial() == (("a", "1"), ("a", "2"))
+    async with (
+        serve(streaming(answer)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes, metadata=(("a", "1"), ("a", "2"))) as stream,
+    ):
+        assert await stream.recv_initial() == (("a", "1"), ("a", "2"))
+        assert await stream.recv_message() is None
+        assert stream.trailing_metadata == (("end-bin", b"\xff"),)
+        assert await stream.recv_initial() == (("a", "1"), ("a", "2"))
 
 
 async def test_status_after_messages(serve: Serve) -> None:
@@ -108,16 +123,19 @@ async def test_status_after_messages(serve: Serve) -> None:
         await stream.send_message(b"two")
         raise GRPCStatusError(StatusCode.DATA_LOSS, "the rest is gone")
 
-    async with serve(streaming(break_off)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            assert await stream.recv_message() == b"one"
-            assert await stream.recv_message() == b"two"
-            for _ in range(2):
-                with pytest.raises(GRPCStatusError) as caught:
-                    await stream.recv_message()
-                assert (caught.value.code, caught.value.text) == (StatusCode.DATA_LOSS, "the rest is gone")
-            with pytest.raises(GRPCStatusError):
-                await stream.send_message(b"late")
+    async with (
+        serve(streaming(break_off)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        assert await stream.recv_message() == b"one"
+        assert await stream.recv_message() == b"two"
+        for _ in range(2):
+            with pytest.raises(GRPCStatusError) as caught:
+                await stream.recv_message()
+            assert (caught.value.code, caught.value.text) == (StatusCode.DATA_LOSS, "the rest is gone")
+        with pytest.raises(GRPCStatusError):
+            await stream.send_message(b"late")
 
 
 async def test_early_answer_to_an_endless_upload(serve: Serve) -> None:
@@ -127,20 +145,24 @@ async def test_early_answer_to_an_endless_upload(serve: Serve) -> None:
         await stream.recv_message()
         await stream.send_message(b"enough")
 
-    async with serve(streaming(answer)) as served, served.channel() as channel, anyio.create_task_group() as tasks:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
+    async with (
+        serve(streaming(answer)) as served,
+        served.channel() as channel,
+        anyio.create_task_group() as tasks,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
 
-            async def upload() -> None:
-                while True:
-                    await stream.send_message(b"x" * 100_000)
-                    await anyio.lowlevel.checkpoint()
+        async def upload() -> None:
+            while True:
+                await stream.send_message(b"x" * 100_000)
+                await anyio.lowlevel.checkpoint()
 
-            tasks.start_soon(upload)
-            with anyio.fail_after(5):
-                assert await stream.recv_message() == b"enough"
-                assert await stream.recv_message() is None
-            await stream.send_message(b"dropped")
-            tasks.cancel_scope.cancel()
+        tasks.start_soon(upload)
+        with anyio.fail_after(5):
+            assert await stream.recv_message() == b"enough"
+            assert await stream.recv_message() is None
+        await stream.send_message(b"dropped")
+        tasks.cancel_scope.cancel()
 
 
 async def test_leaving_the_context_cancels(serve_everywhere: Serve) -> None:
@@ -188,23 +210,29 @@ async def test_handler_cancels(serve: Serve) -> None:
     async def leave(stream: BytesStream) -> None:
         stream.cancel()
 
-    async with serve(streaming(leave)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            with pytest.raises(GRPCStatusError) as caught:
-                await stream.recv_message()
-            assert caught.value.code is StatusCode.CANCELLED
+    async with (
+        serve(streaming(leave)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        with pytest.raises(GRPCStatusError) as caught:
+            await stream.recv_message()
+        assert caught.value.code is StatusCode.CANCELLED
 
 
 async def test_message_over_the_limit_in_a_stream(serve: Serve) -> None:
     """A request over the limit becomes the call's status unless the handler knows better."""
-    async with serve(streaming(echo), message_limit_octets=1000) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            await stream.send_message(b"x" * 1000)
-            assert await stream.recv_message() == b"x" * 1000
-            await stream.send_message(b"x" * 1001)
-            with pytest.raises(GRPCStatusError) as caught:
-                await stream.recv_message()
-            assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
+    async with (
+        serve(streaming(echo), message_limit_octets=1000) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        await stream.send_message(b"x" * 1000)
+        assert await stream.recv_message() == b"x" * 1000
+        await stream.send_message(b"x" * 1001)
+        with pytest.raises(GRPCStatusError) as caught:
+            await stream.recv_message()
+        assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_sender_waits_for_the_reader(serve: Serve) -> None:
@@ -220,25 +248,29 @@ async def test_sender_waits_for_the_reader(serve: Serve) -> None:
             received += len(message)
         await stream.send_message(b"%d" % received)
 
-    async with serve(streaming(read_late)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream, anyio.create_task_group() as tasks:
+    async with (
+        serve(streaming(read_late)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+        anyio.create_task_group() as tasks,
+    ):
 
-            async def upload() -> None:
-                nonlocal sent
-                for _ in range(count):
-                    await stream.send_message(b"x" * octets)
-                    sent += octets
-                await stream.end()
+        async def upload() -> None:
+            nonlocal sent
+            for _ in range(count):
+                await stream.send_message(b"x" * octets)
+                sent += octets
+            await stream.end()
 
-            tasks.start_soon(upload)
-            before = -1
-            while before != sent:  # until it stands still
-                before = sent
-                await anyio.wait_all_tasks_blocked()
-            bound = limits.http2_stream_window_octets + limits.http2_stream_output_octets + 2 * octets
-            assert 0 < sent <= bound
-            reading.set()
-            assert await stream.recv_message() == b"%d" % (count * octets)
+        tasks.start_soon(upload)
+        before = -1
+        while before != sent:  # until it stands still
+            before = sent
+            await anyio.wait_all_tasks_blocked()
+        bound = limits.http2_stream_window_octets + limits.http2_stream_output_octets + 2 * octets
+        assert 0 < sent <= bound
+        reading.set()
+        assert await stream.recv_message() == b"%d" % (count * octets)
 
 
 async def test_response_sender_waits_for_the_caller(serve: Serve) -> None:
@@ -251,14 +283,17 @@ async def test_response_sender_waits_for_the_caller(serve: Serve) -> None:
             await stream.send_message(b"x" * 65_536)
             sent += 65_536
 
-    async with serve(streaming(flood)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            assert await stream.recv_message()
-            before = -1
-            while before != sent:
-                before = sent
-                await anyio.wait_all_tasks_blocked()
-            assert sent <= limits.http2_stream_window_octets + limits.http2_stream_output_octets + 4 * 65_536
+    async with (
+        serve(streaming(flood)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        assert await stream.recv_message()
+        before = -1
+        while before != sent:
+            before = sent
+            await anyio.wait_all_tasks_blocked()
+        assert sent <= limits.http2_stream_window_octets + limits.http2_stream_output_octets + 4 * 65_536
 
 
 async def test_unread_uploads_starve_nobody(serve: Serve) -> None:
@@ -294,12 +329,15 @@ async def test_unread_uploads_starve_nobody(serve: Serve) -> None:
 
 async def test_send_after_the_end(serve: Serve) -> None:
     """A request after the end is refused here, before it is sent."""
-    async with serve(streaming(echo)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            await stream.send_message(b"x", end=True)
-            with pytest.raises(LocalProtocolError):
-                await stream.send_message(b"y")
-            assert await stream.recv_message() == b"x"
+    async with (
+        serve(streaming(echo)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        await stream.send_message(b"x", end=True)
+        with pytest.raises(LocalProtocolError):
+            await stream.send_message(b"y")
+        assert await stream.recv_message() == b"x"
 
 
 async def test_cancelled_here(serve: Serve) -> None:
@@ -308,10 +346,13 @@ async def test_cancelled_here(serve: Serve) -> None:
     async def hang(stream: BytesStream) -> None:
         await anyio.sleep_forever()
 
-    async with serve(streaming(hang)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes) as stream:
-            stream.cancel()
-            with pytest.raises(GRPCStatusError) as caught:
-                await stream.recv_message()
-            assert caught.value.code is StatusCode.CANCELLED
-            assert caught.value.kind is FailureKind.STATUS
+    async with (
+        serve(streaming(hang)) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, bytes) as stream,
+    ):
+        stream.cancel()
+        with pytest.raises(GRPCStatusError) as caught:
+            await stream.recv_message()
+        assert caught.value.code is StatusCode.CANCELLED
+        assert caught.value.kind is FailureKind.STATUS

@@ -66,12 +66,14 @@ async def test_response_over_the_limit(serve: Serve) -> None:
     async def double(request: bytes, info: CallInfo) -> bytes:
         return request * 2
 
-    async with serve({ECHO: Unary(double, bytes, bytes)}, message_limit_octets=100) as served:
-        async with served.channel() as channel:
-            assert await channel.unary(ECHO, b"x" * 50, bytes) == b"x" * 100
-            with pytest.raises(GRPCStatusError) as caught:
-                await channel.unary(ECHO, b"x" * 51, bytes)
-            assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
+    async with (
+        serve({ECHO: Unary(double, bytes, bytes)}, message_limit_octets=100) as served,
+        served.channel() as channel,
+    ):
+        assert await channel.unary(ECHO, b"x" * 50, bytes) == b"x" * 100
+        with pytest.raises(GRPCStatusError) as caught:
+            await channel.unary(ECHO, b"x" * 51, bytes)
+        assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_status_text_and_metadata(serve: Serve) -> None:
@@ -167,14 +169,16 @@ async def test_policy_answers_faults(serve: Serve) -> None:
         faults.append((fault, text))
         return fault.name.encode()
 
-    async with serve({ECHO: Unary(answer, Picky, bytes, on_fault=policy)}, message_limit_octets=100) as served:
-        async with served.channel() as channel:
-            assert await channel.unary(ECHO, b"x", bytes) == b"UNDECODABLE"
-            assert await channel.unary(ECHO, b"x" * 101, bytes) == b"TOO_LARGE"
-            assert await channel.unary(ECHO, b"x" * 3_000_000, bytes) == b"TOO_LARGE"
-            await served.server.drain(grace_s=5)
-            with anyio.fail_after(5):
-                assert await channel.unary(ECHO, b"x", bytes) == b"DRAINING"
+    async with (
+        serve({ECHO: Unary(answer, Picky, bytes, on_fault=policy)}, message_limit_octets=100) as served,
+        served.channel() as channel,
+    ):
+        assert await channel.unary(ECHO, b"x", bytes) == b"UNDECODABLE"
+        assert await channel.unary(ECHO, b"x" * 101, bytes) == b"TOO_LARGE"
+        assert await channel.unary(ECHO, b"x" * 3_000_000, bytes) == b"TOO_LARGE"
+        await served.server.drain(grace_s=5)
+        with anyio.fail_after(5):
+            assert await channel.unary(ECHO, b"x", bytes) == b"DRAINING"
     assert "not mine" in faults[0][1]
     assert "101" in faults[1][1]
 
