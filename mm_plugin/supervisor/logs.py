@@ -101,11 +101,13 @@ def _message(record: logging.LogRecord) -> str:
         args = tuple(_unnamed(value) for value in record.args)
     elif record.args:
         args = {name: _unnamed(value) for name, value in record.args.items()}
+    text = _shown(record.msg)
+    if not args:
+        return text
     try:
-        text = str(_unnamed(record.msg))
-        return text % args if args else text
+        return text % args
     except Exception as error:  # noqa: BLE001 - whatever an author's objects do when they are shown
-        return f"{record.msg!r} cannot be formatted with its arguments: {error}"
+        return f"{text} (cannot be formatted with its arguments: {type(error).__name__})"
 
 
 def _unnamed(value: object) -> object:
@@ -123,6 +125,10 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
     try:
         return str(_unnamed(value))
     except Exception as error:  # noqa: BLE001 - as above
