@@ -120,7 +120,7 @@ class PluginProcess:
         with anyio.move_on_after(exit_grace_s):
             await self._exited.wait()
         if not self._exited.is_set():
-            self.log.logger.warning("still runs %g s after it was asked to stop; sending SIGTERM", exit_grace_s)
+            self.log.logger.warning("still runs after a grace of %g s; sending SIGTERM", exit_grace_s)
             self._process.terminate()
             with anyio.move_on_after(terminate_grace_s):
                 await self._exited.wait()

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -105,10 +106,11 @@ def open_guard(tmp_path: Path, server: Server, anyio_backend: str) -> Open:
     )
 
     @asynccontextmanager
-    async def open_it(code: str = GUARD) -> AsyncGenerator[RunningPlugin]:
+    async def open_it(code: str = GUARD, ask_stop_s: float = 1, grace_s: float = 20) -> AsyncGenerator[RunningPlugin]:
         bundle = write_bundle(tmp_path, textwrap.dedent(code))
+        changed = replace(options, ask_stop_s=ask_stop_s, exit_grace_s=grace_s, terminate_grace_s=grace_s)
         with anyio.fail_after(40):
-            async with open_plugin(bundle, HandlerAPI(server), options=options) as plugin:
+            async with open_plugin(bundle, HandlerAPI(server), options=changed) as plugin:
                 yield plugin
 
     return open_it
@@ -283,3 +285,15 @@ async def test_hanging_stream_at_the_stop(open_guard: Open) -> None:
             await call.receive_head()
             plugin.ask_stop()
             assert await plugin.wait_over() is PluginState.NOT_RUNNING
+
+
+async def test_frozen_plugin(open_guard: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin that answers nothing any more is ended within the budgets, step by step."""
+    async with open_guard(ask_stop_s=0.1, grace_s=0.1) as plugin:
+        assert plugin.pid is not None
+        os.kill(plugin.pid, signal.SIGSTOP)
+        plugin.ask_stop(hook_timeout_s=0.1)
+        assert await plugin.wait_over() is PluginState.NOT_RUNNING
+    said = " ".join(record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+    steps = ("OnDeactivate failed", "did not answer when asked to stop", "sending SIGTERM", "killing it")
+    assert [step in said for step in steps] == [True] * 4
