@@ -109,7 +109,7 @@ def _explained(request_type: type[Message], fields: dict[str, object], error: Ex
             request_type(**{name: value})
         except (TypeError, ValueError):
             reason = "" if isinstance(error, UnicodeError) else f" ({error})"
-            return error_type(f"{request_type.__name__}: {name} cannot be a {type(value).__name__} like this{reason}")
+            return error_type(f"{request_type.__name__}: {name} cannot take this {type(value).__name__}{reason}")
     return error_type(f"{request_type.__name__}: {error}")
 
 

@@ -120,7 +120,7 @@ def json_octets(value: Mapping[str, JSONValue] | bytes, where: str) -> bytes:
 
     Raises:
         TypeError: It is neither, or the mapping holds something JSON cannot say.
-        ValueError: A number is not finite, or the mapping contains itself.
+        ValueError: A number is not finite, a str cannot be encoded, or the mapping contains itself.
     """
     if isinstance(value, bytes):
         return value
@@ -130,7 +130,8 @@ def json_octets(value: Mapping[str, JSONValue] | bytes, where: str) -> bytes:
         text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
         return text.encode()
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{where} cannot be written as JSON: {error}") from error
+        error_type = TypeError if isinstance(error, TypeError) else ValueError
+        raise error_type(f"{where} cannot be written as JSON: {error}") from error
 
 
 def _fill_struct(struct: Struct, values: object, where: str, depth: int) -> None:
@@ -141,10 +142,6 @@ def _fill_struct(struct: Struct, values: object, where: str, depth: int) -> None
 
 
 def _fill_value(message: Value, value: object, where: str, depth: int) -> None:
-    if depth > limits.struct_depth:
-        raise ValueError(
-            f"{where[:200]} is nested deeper than {limits.struct_depth} levels; flatten it or send JSON text"
-        )
     if value is None:
         message.null_value = 0  # type: ignore[assignment]  # NULL_VALUE, without loading the module that names it
     elif isinstance(value, bool):
@@ -154,16 +151,25 @@ def _fill_value(message: Value, value: object, where: str, depth: int) -> None:
     elif isinstance(value, int | float):
         message.number_value = _number(value, where)
     elif _is_mapping(value):
-        _fill_struct(message.struct_value, value, where, depth + 1)
+        _fill_struct(message.struct_value, value, where, _deeper(depth, where))
     elif _is_sequence(value):
+        depth = _deeper(depth, where)
         message.list_value.SetInParent()
         values = message.list_value.values
         for index, item in enumerate(value):
-            _fill_value(values.add(), item, f"{where}[{index}]", depth + 1)
+            _fill_value(values.add(), item, f"{where}[{index}]", depth)
     else:
         raise TypeError(
             f"{where} is {type(value).__name__}; use str, bool, int, float, None, or mappings and sequences of them"
         )
+
+
+def _deeper(depth: int, where: str) -> int:
+    if depth >= limits.struct_depth:
+        raise ValueError(
+            f"{where[:200]} is nested deeper than {limits.struct_depth} levels; flatten it, or send JSON text"
+        )
+    return depth + 1
 
 
 def _items(values: object, where: str) -> Iterable[tuple[str, object]]:
