@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from mm_plugin.exceptions import StatusCode
-from mm_plugin.host.gateway import Gateway, Session
+from mm_plugin.host.gateway import Gateway, PluginResponseError
 from mm_plugin.host.http_server import Receive, Scope, Send
 from mm_plugin.serve_http import Request, Response
 from mm_plugin.transport.link import CallFailure, FailureKind, HostLink, HTTPCall, RequestHead, ResponseHead
@@ -353,40 +353,66 @@ async def test_an_early_answer_is_not_held_back_by_an_upload() -> None:
         assert answer.startswith(b"HTTP/1.1 413")
 
 
+async def flooded(link: HostLink) -> bytes:
+    """What a client sees that sends without end; returns once the gateway's request has ended too."""
+    ended = anyio.Event()
+    gateway = Gateway({"p": link}.get, find_session)
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        await gateway(scope, receive, send)
+        if scope["type"] == "http":
+            ended.set()
+
+    async with app_on_port(watched) as port, raw_client(port) as client:
+        await client.send(b"POST /plugins/p/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+
+        async def flood() -> None:
+            try:
+                while True:
+                    await client.send(bytes(65_536))
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return  # the server has closed: it wants no more
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(flood)
+            answer = await client.read_to_end()
+            tasks.cancel_scope.cancel()
+        await ended.wait()
+    return answer
+
+
+async def stuck() -> None:
+    """Wait until an upload that nobody reads has filled everything on its way."""
+    with anyio.move_on_after(0.3):
+        await anyio.sleep_forever()
+
+
 async def test_an_early_answer_meets_a_flood() -> None:
     """A client that sends as fast as it can neither blocks the answer nor leaves a request hanging."""
-    ended = anyio.Event()
 
     async def handler(request: Request, response: Response) -> None:
-        await anext(aiter(request.body))
+        await stuck()
         response.status = 413
         await response.write("too much")
 
     async with served(handler) as link:
-        gateway = Gateway({"p": link}.get, find_session)
+        answer = await flooded(link)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"too much" in answer
 
-        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-            await gateway(scope, receive, send)
-            if scope["type"] == "http":
-                ended.set()
 
-        async with app_on_port(watched) as port, raw_client(port) as client:
-            await client.send(b"POST /plugins/p/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+async def test_a_page_meets_a_flood() -> None:
+    """An upload to a plugin that cannot be reached does not block its page either."""
 
-            async def flood() -> None:
-                try:
-                    while True:
-                        await client.send(bytes(65_536))
-                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    return  # the server has closed: it wants no more
+    class Unreachable:
+        @asynccontextmanager
+        async def open_http(self, head: RequestHead) -> AsyncGenerator[HTTPCall]:
+            await stuck()
+            async with ScriptedLink(UNREACHABLE, opens=False).open_http(head) as call:
+                yield call
 
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(flood)
-                answer = await client.read_to_end()
-                tasks.cancel_scope.cancel()
-            assert answer.startswith(b"HTTP/1.1 413")
-            assert b"too much" in answer
-            await ended.wait()
+    answer = await flooded(Unreachable())  # type: ignore[arg-type]
+    assert answer.startswith(b"HTTP/1.1 503")
 
 
 async def test_a_slow_reader_holds_the_plugin_back() -> None:
@@ -463,6 +489,36 @@ async def test_a_truncated_answer_is_visible(caplog: pytest.LogCaptureFixture) -
     assert [record.levelname for record in caplog.records if record.name.startswith("mm_plugin.host")] == ["WARNING"]
 
 
+async def test_a_truncated_answer_is_an_error_for_any_server() -> None:
+    """Whatever ASGI server runs the gateway, it hears that the answer must not end well."""
+    sent: list[object] = []
+
+    async def handler(request: Request, response: Response) -> None:
+        await response.write("half")
+        raise RuntimeError("no more")
+
+    async def receive() -> MutableMapping[str, object]:
+        await anyio.sleep_forever()
+        raise AssertionError("it never ends")
+
+    async def send(message: MutableMapping[str, object]) -> None:
+        sent.append(message["type"])
+
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/plugins/p/ü",  # some servers give no raw_path
+        "query_string": b"",
+        "headers": [(b"x-latin", b"\xfc")],  # not UTF-8
+        "client": ("::1", 1),
+    }
+    async with served(handler) as link:
+        with pytest.raises(PluginResponseError, match="plugin p: the handler did not finish"):
+            await Gateway({"p": link}.get, find_session)(scope, receive, send)
+    assert sent == ["http.response.start", "http.response.body"]
+
+
 async def test_websockets_are_refused() -> None:
     """ServeHTTP cannot carry them; the client hears so at once."""
     async with handler_on_port(echo) as port, raw_client(port) as client:
@@ -489,8 +545,3 @@ async def test_curl_uploads_and_streams() -> None:
             if b"does not support" in ran.stderr:
                 continue  # a curl without HTTP/2
             assert ran.stdout == b"x" * 300_000, ran.stderr
-
-
-def test_a_session_is_plain_data() -> None:
-    """Whoever keeps the sessions needs no more than this."""
-    assert Session(user_id="u", session_id="s").csrf_token == ""
