@@ -129,7 +129,7 @@ async def our_server(service: OurService, folder: Path, carrier: str) -> AsyncGe
         await server.aclose()
 
 
-class TheirHandler(grpc.GenericRpcHandler[Any, Any]):
+class TheirHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """The same methods on raw octets, for a grpcio server."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
