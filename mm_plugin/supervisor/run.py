@@ -34,6 +34,7 @@ from mm_plugin.supervisor.supervise import supervise
 from mm_plugin.transport.goplugin.cookie import check_cookie
 from mm_plugin.transport.goplugin.plugin_end import open_plugin_link
 from mm_plugin.transport.goplugin.versions import negotiate_version
+from mm_plugin.wire.drain import Phase
 from mm_plugin.wire.handshake import format_handshake
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ async def _serve(
         runtime = PluginRuntime(plugin_class(), link, config)
         async with anyio.create_task_group() as root:
             await root.start(partial(supervise, runtime, link, stop=stop), name="plugin")
-            stdout.announce(format_handshake(handshake))
+            if stop.phase is Phase.SERVING:  # a signal may have been faster
+                stdout.announce(format_handshake(handshake))
         process_layer.cancel_scope.cancel()
 
 

@@ -31,7 +31,8 @@ async def supervise(
 ) -> None:
     """Serve a plugin over a link until somebody asks for a stop, then stop both in order.
 
-    Reports started once calls can arrive and health says so. The order of the stop: health NOT_SERVING, no new
+    Reports started once calls can arrive and health says so, or once it is known that they never will because a stop
+    was asked before; ``stop.phase`` tells which. The order of the stop: health NOT_SERVING, no new
     calls, a grace for the running ones, on_deactivate if it has not run, the activation's group cancelled and
     joined, the link closed. Cancellation skips to the last two.
 
@@ -53,7 +54,7 @@ async def supervise(
             tasks.start_soon(_pass_on_stop, link, stop, name="stop asked by the host")
             if stop.note_started():
                 link.set_serving(True)
-                task_status.started()
+            task_status.started()
             await stop.wait_asked()
             await _stop(plugin, link, stop, activation)
             tasks.cancel_scope.cancel()

@@ -10,6 +10,8 @@ import warnings
 import anyio
 
 from mm_plugin.plugin.plugin import Plugin
+from mm_plugin.serve_http.request import Request
+from mm_plugin.serve_http.response import Response
 from mm_plugin.supervisor.run import run_plugin
 
 wishes = set(sys.argv[1:])
@@ -39,6 +41,11 @@ class Sample(Plugin):
         self.logger.info("deactivated")
         if "slow" in wishes:
             await anyio.sleep_forever()
+
+    async def serve_http(self, request: Request, response: Response, /) -> None:
+        await response.write(b"begun")
+        await response.flush()
+        await anyio.sleep_forever()
 
     async def crash(self) -> None:
         raise ValueError("boom in the background")

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from mm_plugin._proto.grpc_controller_pb2 import Empty
+from mm_plugin._proto.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.settings import RuntimeConfig
@@ -108,6 +109,21 @@ async def test_host_may_ask_for_the_stop() -> None:
             async with GRPCChannel(connector_to(server.address)) as channel:
                 await channel.unary("/plugin.GRPCController/Shutdown", Empty(), Empty)
             await server.wait_for_termination()
+
+
+async def test_watchers_of_health_see_the_stop_coming() -> None:
+    """Health says SERVING while calls are taken, and NOT_SERVING before the connection goes."""
+    with anyio.fail_after(20):
+        async with PluginServer(Recording(), CONFIG) as server:
+            await server.start()
+            async with (
+                GRPCChannel(connector_to(server.address)) as channel,
+                channel.open_stream("/grpc.health.v1.Health/Watch", HealthCheckRequest, HealthCheckResponse) as health,
+            ):
+                await health.send_message(HealthCheckRequest(service="plugin"), end=True)
+                assert await health.recv_message() == HealthCheckResponse(status=HealthCheckResponse.SERVING)
+                await channel.unary("/plugin.GRPCController/Shutdown", Empty(), Empty)
+                assert await health.recv_message() == HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING)
 
 
 async def test_unix_socket_has_a_name_and_no_port(tmp_path: Path) -> None:

@@ -186,6 +186,26 @@ async def test_hanging_on_deactivate_costs_no_more_than_its_time(anyio_backend: 
         assert anyio.current_time() - start < 2
 
 
+async def test_http_stream_that_hangs_open_does_not_hold_up_the_stop(anyio_backend: str) -> None:
+    """A server-sent stream without an end is cut after its share of the time; the plugin exits with 0."""
+    method = hook_methods()["ServeHTTP"]
+    async with started(anyio_backend) as plugin:
+        await plugin.hook("OnActivate")
+        async with plugin.channel.open_stream(method.path, method.request, method.response) as stream:
+            request = method.request.FromString(b"")
+            request.init.method = "GET"  # type: ignore[attr-defined]
+            request.init.url = "/events"  # type: ignore[attr-defined]
+            request.body_complete = True  # type: ignore[attr-defined]
+            await stream.send_message(request)
+            while not getattr(await stream.recv_message(), "body_chunk", b""):
+                pass
+            start = anyio.current_time()
+            await plugin.shut_down()
+            assert await plugin.process.wait() == 0
+            assert anyio.current_time() - start < 2
+    assert "deactivated" in plugin.messages()
+
+
 @pytest.mark.parametrize("wish", ["stubborn", "block"])
 async def test_what_cannot_be_stopped_is_ended(anyio_backend: str, wish: str) -> None:
     """A task that shields itself or a thread that blocks cannot keep the process: stacks on stderr, exit 1."""

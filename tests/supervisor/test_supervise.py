@@ -195,7 +195,9 @@ async def test_stop_before_the_start_serves_nobody() -> None:
     rig = Rig(plugin)
     rig.stop.ask("early", within_s=1)
     with anyio.fail_after(10):
-        await rig.run()
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(rig.run)
+            assert rig.stop.phase is not Phase.SERVING
     assert plugin.log == ["activation cancelled"]
 
 
