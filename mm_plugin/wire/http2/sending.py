@@ -259,8 +259,9 @@ class Sending(State):
         while turn and self._send_window > 0:
             stream = turn.popleft()
             stream.waiting = False
-            self._send_piece(stream)
-            self._join_turn(stream)
+            if stream.send_window > 0:  # a lowered setting may have closed it while it stood in line
+                self._send_piece(stream)
+                self._join_turn(stream)
 
     def _send_piece(self, stream: Stream) -> None:
         """Send one frame of a stream that has queued data, and its end where that was all."""

@@ -133,6 +133,20 @@ def test_lowered_setting_makes_windows_negative() -> None:
     assert stream.send_window == 6
 
 
+def test_window_closed_by_a_setting_while_in_line() -> None:
+    """A stream whose own window was lowered while it waited for the connection's sends nothing until it has credit."""
+    connection, (first, second) = answering(2, window=2**20)
+    connection.send_data(first, bytes(65_535))
+    connection.send_data(first, b"first")
+    connection.send_data(second, b"second")
+    connection.receive(settings(window=3))
+    connection.take()
+    connection.receive(window_update(0, 100))
+    assert sizes(connection.take()) == [(3, 3)]
+    connection.receive(window_update(1, 65_535))
+    assert sizes(connection.take()) == [(1, 3)]
+
+
 def test_window_changes_within_one_settings_frame_act_once() -> None:
     """Only the last INITIAL_WINDOW_SIZE of a frame is applied, so a full frame cannot multiply our work."""
     connection, (stream,) = answering()
