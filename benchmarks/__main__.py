@@ -1,0 +1,36 @@
+"""Measure the marks of the project on both backends; ``python -m benchmarks [NAME …]`` chooses among them."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+import anyio
+
+from benchmarks.lifecycle import lifecycle
+from benchmarks.streaming import streaming, unread_uploads
+from benchmarks.table import Row, print_table
+
+MARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
+    "lifecycle": lifecycle,
+    "streaming": streaming,
+    "unread_uploads": unread_uploads,
+}
+
+
+def main() -> None:
+    """Measure, and print one table for each group of marks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*MARKS, []], help="which groups; all where absent")
+    names = parser.parse_args().names or list(MARKS)
+    versions = ", ".join(f"{name} {version(name)}" for name in ("anyio", "trio", "protobuf", "hpack"))
+    print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}; {versions}")
+    for name in names:
+        print(f"\n{name}")
+        print_table({backend: anyio.run(MARKS[name], backend, backend=backend) for backend in ("asyncio", "trio")})
+
+
+if __name__ == "__main__":
+    main()

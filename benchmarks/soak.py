@@ -1,0 +1,20 @@
+"""The long runs: a gigabyte each way with flat memory, on both backends."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio
+
+from benchmarks.streaming import MEGABYTE, streaming
+from benchmarks.table import print_table
+
+
+def main() -> None:
+    """Run, and print what was measured."""
+    run = partial(streaming, octets=1_000 * MEGABYTE)
+    print_table({backend: anyio.run(run, backend, backend=backend) for backend in ("asyncio", "trio")})
+
+
+if __name__ == "__main__":
+    main()
