@@ -1,0 +1,32 @@
+"""The handler of the API: all topics in one object, one object for each plugin.
+
+Whatever is not here answers UNIMPLEMENTED with its name (``host/api_receiver.py``).
+"""
+
+from __future__ import annotations
+
+from mm_plugin.devserver.api_access import AccessHandler
+from mm_plugin.devserver.api_bots import BotsHandler
+from mm_plugin.devserver.api_channels import ChannelsHandler
+from mm_plugin.devserver.api_commands import CommandsHandler
+from mm_plugin.devserver.api_kv import KVHandler
+from mm_plugin.devserver.api_posts import PostsHandler
+from mm_plugin.devserver.api_server import ServerHandler
+from mm_plugin.devserver.api_teams import TeamsHandler
+from mm_plugin.devserver.api_users import UsersHandler
+
+__all__ = ("DevServerAPI",)
+
+
+class DevServerAPI(
+    UsersHandler,
+    AccessHandler,
+    TeamsHandler,
+    ChannelsHandler,
+    PostsHandler,
+    KVHandler,
+    CommandsHandler,
+    BotsHandler,
+    ServerHandler,
+):
+    """What one caller may ask of the development server."""

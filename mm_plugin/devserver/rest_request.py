@@ -1,0 +1,174 @@
+"""What every REST route needs of its request: who asks, what is asked, and the answer's form.
+
+Layer:  devserver, over starlette.
+Errors: the server's own; ``error_response`` writes them as Mattermost's JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, cast
+
+from starlette.responses import JSONResponse
+
+from mm_plugin import limits
+from mm_plugin.devserver.api import DevServerAPI
+from mm_plugin.devserver.errors import denied, failed, invalid, missing, too_large, unauthenticated
+from mm_plugin.host.hook_client import HookContext
+from mm_plugin.messages.errors import app_error_of
+from mm_plugin.messages.helpers import new_id
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from mm_plugin.devserver.app import App
+    from mm_plugin.exceptions import PluginAPIError
+    from mm_plugin.messages.users import Session
+    from mm_plugin.types import JSONObject
+
+__all__ = ("COOKIE", "Call", "error_response", "handle_http_error")
+
+logger = logging.getLogger("mm_plugin.devserver")
+
+COOKIE = "MMAUTHTOKEN"
+
+
+class Call:
+    """One REST request.
+
+    Attributes:
+        api: What may be asked of the server.
+        request_id: The request's id, in errors and hooks alike.
+    """
+
+    def __init__(self, app: App, request: Request) -> None:
+        self.app = app
+        self.api = DevServerAPI(app)
+        self.request_id = new_id()
+        self._request = request
+        self._session: Session | None = None
+
+    @property
+    def token(self) -> str:
+        """What claims to be a session's token: ``Authorization: Bearer …``, or the cookie MMAUTHTOKEN."""
+        scheme, _, token = self._request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() in {"bearer", "token"}:
+            return token.strip()
+        return self._request.cookies.get(COOKIE, "")
+
+    async def sign_in(self) -> None:
+        """Find the session that the request belongs to.
+
+        Raises:
+            UnauthenticatedError: There is none.
+        """
+        self._session = await self.app.accounts.session_of(self.token)
+        if self._session is None:
+            error_id = "api.context.session_expired.app_error"
+            raise unauthenticated(error_id, "Invalid or expired session, please login again.")
+
+    @property
+    def session(self) -> Session:
+        """The session, once signed in."""
+        assert self._session is not None
+        return self._session
+
+    @property
+    def user_id(self) -> str:
+        """Who asks, once signed in."""
+        return self.session.user_id
+
+    @property
+    def context(self) -> HookContext:
+        """For whom hooks are called."""
+        session, headers, client = self._session, self._request.headers, self._request.client
+        return HookContext(
+            user_id=session.user_id if session else "",
+            session_id=session.id if session else "",
+            request_id=self.request_id,
+            ip_address=client.host if client else "",
+            accept_language=headers.get("accept-language", ""),
+            user_agent=headers.get("user-agent", ""),
+        )
+
+    def path(self, name: str) -> str:
+        """Return a parameter of the path; ``me`` stands for the user who asks."""
+        value = cast("str", self._request.path_params[name])
+        return self.user_id if name == "user_id" and value == "me" else value
+
+    def query(self, name: str, default: str = "") -> str:
+        """Return a parameter of the query."""
+        return self._request.query_params.get(name, default)
+
+    def paging(self) -> tuple[int, int]:
+        """Return page and per_page of the query.
+
+        Raises:
+            ValidationError: One is no number.
+        """
+        try:
+            return int(self.query("page", "0")), int(self.query("per_page", "60"))
+        except ValueError:
+            raise invalid("api.context.invalid_url_param.app_error", "page and per_page are numbers.") from None
+
+    async def json(self) -> JSONObject:
+        """Read the body, a JSON object.
+
+        Raises:
+            ValidationError: It is none.
+            TooLargeError: It is longer than ``limits.devserver_body_octets``.
+        """
+        octets = bytearray()
+        async for piece in self._request.stream():
+            octets += piece
+            if len(octets) > limits.devserver_body_octets:
+                raise too_large(f"A request has at most {limits.devserver_body_octets} octets.")
+        try:
+            value: object = json.loads(octets)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise invalid("api.context.invalid_body_param.app_error", "The body must be a JSON object.")
+        return cast("JSONObject", value)
+
+    async def check_channel(self, channel_id: str) -> None:
+        """Make sure that the user may read and write in a channel.
+
+        Raises:
+            PermissionDeniedError: They may not.
+        """
+        if not await self.api.has_permission_to_channel(self.user_id, channel_id, "read_channel"):
+            raise denied("You do not have the appropriate permissions in that channel.")
+
+    async def check_self(self, user_id: str) -> None:
+        """Make sure that the user acts for themselves, or is an administrator.
+
+        Raises:
+            PermissionDeniedError: Neither.
+        """
+        if user_id != self.user_id and not await self.api.has_permission_to(self.user_id, "edit_other_users"):
+            raise denied("You do not have the appropriate permissions.")
+
+
+def error_response(error: PluginAPIError, request_id: str = "") -> JSONResponse:
+    """Return an error as Mattermost writes it."""
+    message = app_error_of(error)
+    body = {
+        "id": message.id,
+        "message": message.message or message.id,
+        "detailed_error": message.detailed_error,
+        "request_id": message.request_id or request_id,
+        "status_code": message.status_code,
+    }
+    return JSONResponse(body, status_code=message.status_code)
+
+
+async def handle_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer what no route answers: an unknown path or method, or an error of our own."""
+    status = getattr(error, "status_code", 500)
+    if status in {404, 405}:
+        return error_response(missing("api.context.404.app_error", f"{request.method} {request.url.path}"), new_id())
+    request_id = new_id()
+    logger.error("%s %s failed, request %s", request.method, request.url.path, request_id, exc_info=error)
+    return error_response(failed("api.context.internal.app_error", "The server failed; its log says why."), request_id)

@@ -1,0 +1,110 @@
+"""All state of the development server: one table for each kind of message, and what is no message.
+
+Job:    name the tables and what they are looked up by.
+Layer:  devserver, over ``message_table``, ``key_values`` and ``database``.
+Errors: ConfigurationError for a file that cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+from mm_plugin.devserver.database import Database, open_database
+from mm_plugin.devserver.key_values import KeyValues
+from mm_plugin.devserver.message_table import MessageTable
+from mm_plugin.exceptions import ConfigurationError
+from mm_plugin.messages.bots import Bot
+from mm_plugin.messages.channels import Channel, ChannelMember
+from mm_plugin.messages.commands import Command
+from mm_plugin.messages.posts import Post, Reaction
+from mm_plugin.messages.preferences import Preference
+from mm_plugin.messages.teams import Team, TeamMember
+from mm_plugin.messages.users import Session, Status, User
+from mm_plugin.types import JSONValue
+
+__all__ = ("Store", "open_store")
+
+_DOCUMENTS = "CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, json TEXT NOT NULL)"
+
+
+class Store:
+    """The tables; made by ``open_store``.
+
+    ``documents`` below are JSON objects by name: the server's configuration and those of the plugins.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.users = MessageTable(database, "users", User, unique=(("username",), ("email",)))
+        self.bots = MessageTable(database, "bots", Bot, key=("user_id",), indexed=("owner_id", "delete_at"))
+        self.statuses = MessageTable(database, "statuses", Status, key=("user_id",))
+        self.sessions = MessageTable(database, "sessions", Session, indexed=("user_id",), unique=(("token",),))
+        self.preferences = MessageTable(database, "preferences", Preference, key=("user_id", "category", "name"))
+        self.teams = MessageTable(database, "teams", Team, indexed=("delete_at",), unique=(("name",),))
+        self.team_members = MessageTable(
+            database, "team_members", TeamMember, key=("team_id", "user_id"), indexed=("user_id", "delete_at")
+        )
+        self.channels = MessageTable(
+            database, "channels", Channel, indexed=("type", "delete_at"), unique=(("team_id", "name"),)
+        )
+        self.channel_members = MessageTable(
+            database, "channel_members", ChannelMember, key=("channel_id", "user_id"), indexed=("user_id",)
+        )
+        self.posts = MessageTable(
+            database, "posts", Post, indexed=("channel_id", "root_id", "create_at", "update_at", "delete_at")
+        )
+        self.reactions = MessageTable(database, "reactions", Reaction, key=("post_id", "user_id", "emoji_name"))
+        self.commands = MessageTable(
+            database, "commands", Command, indexed=("plugin_id",), unique=(("team_id", "trigger"),)
+        )
+        self.key_values = KeyValues(database)
+
+    async def create(self) -> None:
+        """Make every table that does not exist."""
+        tables = (
+            self.users, self.bots, self.statuses, self.sessions, self.preferences, self.teams, self.team_members,
+            self.channels, self.channel_members, self.posts, self.reactions, self.commands, self.key_values,
+        )  # fmt: skip
+
+        def create(db: sqlite3.Connection) -> None:
+            for table in tables:
+                table.create(db)
+            db.execute(_DOCUMENTS)
+
+        await self._database.run(create)
+
+    async def get_document(self, name: str) -> dict[str, JSONValue] | None:
+        """Return a JSON object by its name, or None."""
+        query = "SELECT json FROM documents WHERE name = ?"
+        row = await self._database.run(lambda db: db.execute(query, (name,)).fetchone())
+        return None if row is None else cast("dict[str, JSONValue]", json.loads(row[0]))
+
+    async def put_document(self, name: str, value: Mapping[str, JSONValue]) -> None:
+        """Keep a JSON object under a name."""
+        text = json.dumps(value)
+        statement = "INSERT OR REPLACE INTO documents VALUES (?, ?)"
+        await self._database.run(lambda db: db.execute(statement, (name, text)))
+
+
+@asynccontextmanager
+async def open_store(path: Path | None = None) -> AsyncGenerator[Store]:
+    """Open the state.
+
+    Args:
+        path: The SQLite file; None keeps everything in memory.
+
+    Raises:
+        ConfigurationError: The file cannot be used.
+    """
+    async with open_database(path) as database:
+        store = Store(database)
+        try:
+            await store.create()
+        except sqlite3.Error as error:
+            raise ConfigurationError(f"{path}: holds something else than this server's state: {error}") from None
+        yield store
