@@ -34,6 +34,7 @@ from tests.wire.http2.raw_frames import (
     PREFACE,
     REQUEST_BLOCK,
     RESPONSE_BLOCK,
+    RST_STREAM,
     SETTINGS,
     TRAILERS_BLOCK,
     WINDOW_UPDATE,
@@ -69,7 +70,7 @@ class Half:
 
     @property
     def over(self) -> bool:
-        return self.reset_here or self.reset_there is not None or (self.stopped and self.handle.closed)
+        return self.reset_here or self.reset_there is not None
 
 
 @dataclass
@@ -266,6 +267,10 @@ class Joined(RuleBasedStateMachine):
                     assert not sent.payload or (end.window >= 0 and half.window >= 0)
                 elif sent.kind == HEADERS and sent.flags & 1:
                     assert not end.halves[sent.stream_id].reset_here
+                elif sent.kind == RST_STREAM and uint32(sent) == ErrorCode.NO_ERROR:
+                    half = end.halves[sent.stream_id]
+                    assert half.stopped
+                    half.reset_here = True
             end.wire += octets
 
     def check_event(self, role: Role, event: Event) -> None:
