@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mm_plugin import limits
 from mm_plugin.exceptions import HandshakeError
@@ -119,7 +118,7 @@ def test_near_misses_are_handshakes_or_the_declared_error(line: str) -> None:
     assert parse_handshake_line(format_handshake(handshake)) == handshake
 
 
-@pytest.mark.parametrize("address", ["/run/a|b", "", "/run/a\nb", " /run/a"])
+@pytest.mark.parametrize("address", ["/run/a|b", "/run/a|grpc", "", "/run/a\nb", " /run/a"])
 def test_what_cannot_be_said_is_not_written(address: str) -> None:
     """A line that its host would misread is refused here."""
     with pytest.raises(HandshakeError):

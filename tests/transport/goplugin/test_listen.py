@@ -118,3 +118,17 @@ async def test_multiplexing_is_answered_only_where_asked() -> None:
         assert handshake.multiplex is None
     async with open_listener({"PLUGIN_MULTIPLEX_GRPC": "true"}, app_version=3) as (_, handshake):
         assert (handshake.multiplex, handshake.app_version) == (False, 3)
+
+
+async def test_group_that_may_not_be_given_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only members may give a file to a group; the text names the variable, and no file is left."""
+
+    def refuse(*args: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    environ = {"PLUGIN_UNIX_SOCKET_DIR": str(tmp_path), "PLUGIN_UNIX_SOCKET_GROUP": "1"}
+    with pytest.raises(ConfigurationError, match="PLUGIN_UNIX_SOCKET_GROUP=1: cannot listen"):
+        async with open_listener(environ):
+            pass
+    assert os.listdir(tmp_path) == []

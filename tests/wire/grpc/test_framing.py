@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.wire.grpc.framing import (
@@ -131,3 +130,14 @@ def test_waiting_octets_counts_what_is_held() -> None:
     assert info.value.fault is FramingFault.TRUNCATED
     with pytest.raises(FramingError):
         reader.next_message()
+
+
+def test_more_than_the_prefix_can_say_is_a_mistake_of_ours() -> None:
+    """Four octets of length end at 4 GiB."""
+
+    class Huge(bytes):
+        def __len__(self) -> int:
+            return 1 << 32
+
+    with pytest.raises(OverflowError, match="4294967296"):
+        frame(Huge())
