@@ -56,6 +56,16 @@ def api_methods() -> Mapping[str, Method]:
 
 
 @cache
+def api_method(name: str, request: type[Message]) -> Method:
+    """Return one rpc of PluginAPI, given the class of its requests; loads no topic but that one's."""
+    from google.protobuf.message_factory import GetMessageClass
+
+    file = request.DESCRIPTOR.file
+    response = GetMessageClass(file.message_types_by_name[f"{name}Response"])
+    return Method(name, f"/{file.package}.PluginAPI/{name}", request, response, False, False)
+
+
+@cache
 def health_methods() -> Mapping[str, Method]:
     """Return the rpcs of grpc.health.v1.Health: Check and Watch."""
     from mm_plugin._proto import health_pb2

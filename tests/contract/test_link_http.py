@@ -131,6 +131,31 @@ async def test_an_early_answer_does_not_wait_for_the_upload(open_link: OpenPair)
                 uploading.cancel()
 
 
+async def test_a_blocked_upload_does_not_hold_the_response_back(open_link: OpenPair) -> None:
+    """The head arrives although the body's sender waits for a reader that never comes."""
+
+    async def answer(exchange: HTTPExchange) -> None:
+        await exchange.respond(ResponseHead(status=202))
+        await exchange.write(b"early", flush=True)
+        await anyio.sleep_forever()
+
+    async with open_link(Plugin(on_http=answer), Server()) as (_, host):
+        with anyio.fail_after(10):
+            async with host.open_http(HEAD) as call, anyio.create_task_group() as tasks:
+
+                async def upload() -> None:
+                    while True:
+                        await call.send(b"x" * 65_536)
+
+                tasks.start_soon(upload)
+                await anyio.wait_all_tasks_blocked()
+                assert (await call.receive_head()).status == 202
+                part = await call.receive()
+                assert part is not None
+                assert part.data == b"early"
+                tasks.cancel_scope.cancel()
+
+
 async def test_an_aborted_request_body_raises_in_the_handler(open_link: OpenPair) -> None:
     """A body that ends without being complete is never taken for a whole one."""
     seen: list[bytes] = []
@@ -176,6 +201,8 @@ async def test_a_response_that_breaks_off_is_visible(
                 await call.receive_head()
                 with pytest.raises(CallFailure) as caught:
                     await body_of(call)
+                with pytest.raises(CallFailure):  # and it stays broken for whoever asks again
+                    await call.receive()
     assert "secret" not in str(caught.value)
 
 

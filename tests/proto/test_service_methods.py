@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mm_plugin._proto import hooks_http_pb2, hooks_message_pb2
-from mm_plugin._proto.services import api_methods, controller_methods, health_methods, hook_methods
+from mm_plugin._proto.services import api_method, api_methods, controller_methods, health_methods, hook_methods
 
 
 def test_hooks() -> None:
@@ -76,3 +76,9 @@ def test_grpclib_services_agree_with_the_descriptors() -> None:
             method.path: (method.request, method.response, method.client_streaming, method.server_streaming)
             for method in methods.values()
         }
+
+
+def test_an_api_method_can_be_had_alone() -> None:
+    """Found by its request's class, each method equals the one in the whole table."""
+    for name, method in api_methods().items():
+        assert api_method(name, method.request) == method

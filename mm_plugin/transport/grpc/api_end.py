@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import SocketAttribute
 
 from mm_plugin import limits
-from mm_plugin._proto.services import Method, api_methods
+from mm_plugin._proto.services import Method, api_method, api_methods
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.settings import API_TARGET
 from mm_plugin.transport.grpc.addresses import connector_to
@@ -92,7 +92,7 @@ class _ChannelCaller:
         self._channel = channel
 
     async def call_api(self, method: str, request: Message, *, deadline: float | None = None) -> Message:
-        found = api_methods()[method]
+        found = api_method(method, type(request))
         try:
             return await self._channel.unary(found.path, request, found.response, deadline=deadline)
         except GRPCStatusError as error:

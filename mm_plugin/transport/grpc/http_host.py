@@ -2,12 +2,12 @@
 
 Job:    drive ``wire.serve_http.HostSide`` from a client stream.
 Layer:  transport/grpc.
-Errors: CallFailure; a plugin that breaks the protocol gives one with INTERNAL.
+Errors: CallFailure; a plugin that breaks the protocol gives one with INTERNAL, an invalid status OUT_OF_RANGE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import anyio
 
@@ -19,6 +19,7 @@ from mm_plugin.transport.grpc.http_messages import request_proto_of, response_he
 from mm_plugin.transport.grpc.streams import ClientStream
 from mm_plugin.transport.link import CallFailure, RequestHead, ResponseHead, ResponsePart
 from mm_plugin.wire.serve_http.host_side import HostSide, ResponseState
+from mm_plugin.wire.serve_http.status import InvalidStatusError
 from mm_plugin.wire.serve_http.values import RequestMessage, ResponseMessage
 
 __all__ = ("GRPCHTTPCall",)
@@ -35,27 +36,29 @@ class GRPCHTTPCall:
         self._machine = HostSide()
         self._sending = anyio.Lock()  # the head may be sent by the task that waits for the response
         self._part: ResponsePart | None = None  # came with the response's head
+        self._failure: CallFailure | None = None
 
     # -- the request ------------------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
         """Send a piece of the request body."""
-        await self._send(lambda: self._machine.send(data))
+        await self._send(self._machine.send(data))
 
     async def finish(self) -> None:
         """Say that the request body is complete."""
-        await self._send(self._machine.finish)
+        await self._send(self._machine.finish())
         await self._stream.end()
 
     async def abort(self) -> None:
         """Say that the request body ends here without being complete."""
-        await self._send(self._machine.abort)
+        await self._send(self._machine.abort())
         await self._stream.end()
 
-    async def _send(self, messages: Callable[[], Iterable[RequestMessage]]) -> None:
+    async def _send(self, messages: Iterable[RequestMessage]) -> None:
+        """Send messages that the machine has just given; they queue in the order in which it gave them."""
         async with self._sending:
             try:
-                for message in messages():
+                for message in messages:
                     await self._stream.send_message(request_proto_of(message, self._head))
             except GRPCStatusError as error:
                 if self._machine.response_state is not ResponseState.COMPLETE:
@@ -65,7 +68,9 @@ class GRPCHTTPCall:
 
     async def receive_head(self) -> ResponseHead:
         """Wait for the response's head."""
-        await self._send(self._machine.open)
+        init = self._machine.open()
+        if init:  # else it is on its way, perhaps behind an upload that nobody reads: do not wait for that
+            await self._send(init)
         proto = await self._next_proto()
         if proto is None:
             raise self._end()
@@ -77,7 +82,9 @@ class GRPCHTTPCall:
     async def receive(self) -> ResponsePart | None:
         """Wait for the next piece of the response body; None once it is complete."""
         part, self._part = self._part, None
-        while part is None and self._machine.response_state is ResponseState.BODY:
+        while part is None and self._machine.response_state is not ResponseState.COMPLETE:
+            if self._failure is not None:
+                raise self._failure
             proto = await self._next_proto()
             if proto is None:
                 self._machine.receive_end(ok=True)
@@ -92,7 +99,8 @@ class GRPCHTTPCall:
             return await self._stream.recv_message()
         except GRPCStatusError as error:
             self._machine.receive_end(ok=False)
-            raise failure_of(error) from error
+            self._failure = failure_of(error)
+            raise self._failure from error
 
     def _take(self, proto: ServeHTTPResponse) -> ResponseMessage:
         try:
@@ -109,4 +117,6 @@ class GRPCHTTPCall:
 
     def _broken(self, error: RemoteProtocolError) -> CallFailure:
         self._stream.cancel()
-        return CallFailure(str(error), code=StatusCode.INTERNAL)
+        code = StatusCode.OUT_OF_RANGE if isinstance(error, InvalidStatusError) else StatusCode.INTERNAL
+        self._failure = CallFailure(str(error), code=code)
+        return self._failure
