@@ -55,14 +55,22 @@ def api_methods() -> Mapping[str, Method]:
     return _methods(api_pb2.DESCRIPTOR.services_by_name["PluginAPI"])
 
 
-@cache
+_api_methods_met: dict[str, Method] = {}
+
+
 def api_method(name: str, request: type[Message]) -> Method:
     """Return one rpc of PluginAPI, given the class of its requests; loads no topic but that one's."""
-    from google.protobuf.message_factory import GetMessageClass
+    method = _api_methods_met.get(name)
+    if method is None:
+        from google.protobuf.message_factory import GetMessageClass
 
-    file = request.DESCRIPTOR.file
-    response = GetMessageClass(file.message_types_by_name[f"{name}Response"])
-    return Method(name, f"/{file.package}.PluginAPI/{name}", request, response, False, False)
+        file = request.DESCRIPTOR.file
+        response = GetMessageClass(file.message_types_by_name[f"{name}Response"])
+        path = f"/{file.package}.PluginAPI/{name}"
+        method = _api_methods_met[name] = Method(
+            name, path, request, response, client_streaming=False, server_streaming=False
+        )
+    return method
 
 
 @cache
