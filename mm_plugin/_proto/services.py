@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import ServiceDescriptor
+    from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
 
 
@@ -64,7 +64,7 @@ def api_method(name: str, request: type[Message]) -> Method:
     if method is None:
         from google.protobuf.message_factory import GetMessageClass
 
-        file = request.DESCRIPTOR.file
+        file: FileDescriptor = request.DESCRIPTOR.file
         response = GetMessageClass(file.message_types_by_name[f"{name}Response"])
         path = f"/{file.package}.PluginAPI/{name}"
         method = _api_methods_met[name] = Method(
