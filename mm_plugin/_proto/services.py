@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
@@ -64,7 +64,7 @@ def api_method(name: str, request: type[Message]) -> Method:
     if method is None:
         from google.protobuf.message_factory import GetMessageClass
 
-        file: FileDescriptor = request.DESCRIPTOR.file
+        file = cast("FileDescriptor", request.DESCRIPTOR.file)
         response = GetMessageClass(file.message_types_by_name[f"{name}Response"])
         path = f"/{file.package}.PluginAPI/{name}"
         method = _api_methods_met[name] = Method(
