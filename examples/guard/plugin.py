@@ -69,7 +69,7 @@ class Guard(Plugin):
                 await self.api.kv_set(WORDS_KEY, json.dumps(sorted(self.words)).encode())
                 text = f"Nobody may say {word} any more."
             case ["report"]:
-                report = f"{self.decisions['allowed']} posts allowed, {self.decisions['rejected']} rejected."
+                report = f"Posts allowed: {self.decisions['allowed']}, rejected: {self.decisions['rejected']}."
                 await self.api.create_post(Post(user_id=self.bot_id, channel_id=args.channel_id, message=report))
                 text = "Reported."
             case _:
@@ -89,9 +89,12 @@ class Guard(Plugin):
             watcher.send_nowait(event)
 
     async def serve_http(self, request: Request, response: Response) -> None:
-        if request.path != "/events" or not request.user_id:
-            response.status = 401 if request.path == "/events" else 404
-            return
+        if request.path != "/events":
+            response.status = 404
+            return await response.write("Live decisions are at events, below this path.\n")
+        if not request.user_id:
+            response.status = 401
+            return await response.write("Sign in to watch.\n")
         response.headers["Content-Type"] = "text/event-stream"
         await response.write(": watching\n\n")
         await response.flush()

@@ -1,1 +1,1 @@
-"""The commands. Internal."""
+"""The command ``mm-plugin``."""
