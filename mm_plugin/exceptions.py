@@ -14,6 +14,7 @@ __all__ = (
     "AlreadyExistsError",
     "ConfigurationError",
     "DeadlineError",
+    "DeclarationError",
     "HandshakeError",
     "HookRegistrationError",
     "HookResultError",
@@ -32,6 +33,7 @@ __all__ = (
     "RequestBodyAbortedError",
     "RequestTooLargeError",
     "ResponseStateError",
+    "SettingsError",
     "StatusCode",
     "TooLargeError",
     "UnauthenticatedError",
@@ -71,7 +73,13 @@ class MMPluginError(Exception):
 # -- what an author or operator wrote -------------------------------------------------------------------------
 
 
-class HookRegistrationError(MMPluginError):
+class DeclarationError(MMPluginError):
+    """A plugin class declares something that cannot work; raised when the class is created, so nothing has started."""
+
+    docs_code = "MMP100"
+
+
+class HookRegistrationError(DeclarationError):
     """A plugin class binds its hooks wrongly; raised when the class is created, so nothing has started."""
 
     docs_code = "MMP101"
@@ -93,6 +101,20 @@ class ConfigurationError(MMPluginError):
     """A setting, variable or file holds what it must not; the text names it and what was expected."""
 
     docs_code = "MMP110"
+
+
+class SettingsError(ConfigurationError):
+    """The plugin's settings cannot be read, or do not fit its settings class; the text names each field and why.
+
+    Attributes:
+        problems: Field (dotted path, as its key is written) and reason; empty where the settings could not be read.
+    """
+
+    docs_code = "MMP112"
+
+    def __init__(self, text: str, *, problems: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(text)
+        self.problems = tuple(problems)
 
 
 class ManifestError(ConfigurationError):

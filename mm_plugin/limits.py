@@ -47,6 +47,8 @@ http2_stream_output_octets = 256 * 1024
 listen_backlog = 128
 #: One read from a socket.
 socket_read_octets = 65_536
+#: Pause before the next connection is tried where the system has no descriptors, or the peer's queue no room.
+accept_pause_s = 0.05
 #: Longest wait for one socket write before the peer counts as gone.
 socket_write_s = 30.0
 #: Longest wait for the peer after our last frame, before the socket is closed.
@@ -103,6 +105,31 @@ host_ask_stop_s = 1.0
 host_exit_grace_s = 2.0
 #: After SIGTERM, before SIGKILL.
 host_terminate_grace_s = 1.0
+
+# -- background work ------------------------------------------------------------------------------------------
+
+#: Worker threads for blocking background work; apart from those of hooks, so that neither starves the other.
+background_threads = 16
+#: Pause after the first crash of a task that is to be restarted; it doubles with each further one.
+restart_backoff_s = 0.5
+#: The longest pause between a crash and the restart.
+restart_backoff_max_s = 60.0
+#: Crashes of one task within ``restart_window_s`` that are forgiven; the next one stops the plugin.
+restarts = 10
+#: How long a crash counts.
+restart_window_s = 600.0
+
+# -- observation ----------------------------------------------------------------------------------------------
+
+#: A hook or API call that takes longer is logged; ServeHTTP is not, since streams are long by nature.
+slow_call_s = 1.0
+#: Upper bounds of the latency histogram's buckets, those of most Prometheus clients; one more has no bound.
+latency_buckets_s = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# -- slash commands -------------------------------------------------------------------------------------------
+
+#: Words of one slash command; the server limits a message to 16,383 characters.
+command_words = 512
 
 # -- text -----------------------------------------------------------------------------------------------------
 

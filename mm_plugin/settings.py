@@ -22,6 +22,10 @@ LOG_LEVEL = "MATTERMOST_PLUGIN_LOG_LEVEL"
 SERVER_LOG_LEVEL = "MATTERMOST_LOG_LEVEL"
 BACKEND = "MM_PLUGIN_BACKEND"
 
+#: Mattermost's magic cookie, by which a plugin's process knows that a host has started it; no secret.
+COOKIE_KEY = "MATTERMOST_PLUGIN"
+COOKIE_VALUE = "Securely message teams, anywhere."
+
 _LEVELS = {
     "TRACE": logging.DEBUG,
     "DEBUG": logging.DEBUG,

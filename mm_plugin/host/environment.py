@@ -15,8 +15,6 @@ from mm_plugin.host.options import HostOptions
 
 __all__ = ("plugin_environment",)
 
-# Mattermost's magic cookie: no secret, it tells a plugin that a host has started it.
-_COOKIE = ("MATTERMOST_PLUGIN", "Securely message teams, anywhere.")
 # go-plugin's defaults (hashicorp/go-plugin: client.go).
 _MIN_PORT, _MAX_PORT = "10000", "25000"
 # Set by a host that was itself started as a plugin, they would promise what this host does not do.
@@ -43,7 +41,7 @@ def plugin_environment(
     return {
         **{name: value for name, value in inherited.items() if name not in _NOT_OURS},
         **options.environment,
-        _COOKIE[0]: _COOKIE[1],
+        settings.COOKIE_KEY: settings.COOKIE_VALUE,
         "PLUGIN_MIN_PORT": _MIN_PORT,
         "PLUGIN_MAX_PORT": _MAX_PORT,
         "PLUGIN_PROTOCOL_VERSIONS": "1",

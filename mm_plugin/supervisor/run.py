@@ -23,7 +23,7 @@ import anyio
 from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError, NotMagicCookieError
 from mm_plugin.plugin.runtime import PluginRuntime
-from mm_plugin.settings import RuntimeConfig, load_runtime_config
+from mm_plugin.settings import COOKIE_KEY, COOKIE_VALUE, RuntimeConfig, load_runtime_config
 from mm_plugin.supervisor.host_watch import watch_host
 from mm_plugin.supervisor.logs import configure_logging
 from mm_plugin.supervisor.plugin_server import APP_PROTOCOL_VERSIONS, PluginServer
@@ -45,10 +45,6 @@ __all__ = ("PluginServer", "run_plugin", "serve_plugin")
 
 logger = logging.getLogger("mm_plugin.supervisor")
 
-#: The cookie that Mattermost leaves in a plugin's environment; no secret.
-_COOKIE_KEY = "MATTERMOST_PLUGIN"
-_COOKIE_VALUE = "Securely message teams, anywhere."
-
 
 def run_plugin(plugin_class: type[Plugin], *, backend: Backend | None = None) -> None:
     """Be the process of a plugin: serve it until the host asks for a stop; the last line of a plugin's script.
@@ -65,8 +61,8 @@ def run_plugin(plugin_class: type[Plugin], *, backend: Backend | None = None) ->
     """
     parent = os.getppid()  # first of all, so that a host that dies now is missed
     try:
-        check_cookie(os.environ, key=_COOKIE_KEY, value=_COOKIE_VALUE)
-        del os.environ[_COOKIE_KEY]  # the plugin's children are no plugins
+        check_cookie(os.environ, key=COOKIE_KEY, value=COOKIE_VALUE)
+        del os.environ[COOKIE_KEY]  # the plugin's children are no plugins
         leave_interrupts_to_the_host()
         stdout = claim_stdout()
         config = load_runtime_config(os.environ)
