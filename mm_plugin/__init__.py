@@ -10,8 +10,6 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mm_plugin.supervisor.stdio import claim_stdout_early
-
 if TYPE_CHECKING:
     from mm_plugin.api.client import PluginAPIClient as PluginAPIClient
     from mm_plugin.exceptions import (
@@ -188,8 +186,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where a host has started this process, nothing but the handshake may reach standard output, from this line on.
-claim_stdout_early(os.environ)
+if os.environ.get("MATTERMOST_PLUGIN"):
+    # A host has started this process: nothing but the handshake may reach standard output, from this line on.
+    from mm_plugin.supervisor.stdio import claim_stdout_early
+
+    claim_stdout_early(os.environ)
 
 #: Where each name lives.
 _HOMES = {
