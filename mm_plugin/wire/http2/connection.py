@@ -88,14 +88,14 @@ class Connection(MessageFrames):
             return []
         events: list[Event] = []
         self._events = events
-        room = self.room
+        room = 0 if self._is_server else self.room
         try:
             self._parse(data)
         except ConnectionFault as fault:
             self._send_goaway(0 if not self._is_server else self._last_id, fault.code, fault.text)
             self._terminate(fault.code, fault.text, by_peer=False)
         else:
-            if self.room != room:
+            if not self._is_server and self.room != room:
                 events.append(RoomChanged())
         return events
 

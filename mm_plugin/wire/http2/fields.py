@@ -20,28 +20,39 @@ _CONNECTION_FIELDS = frozenset((b"connection", b"proxy-connection", b"keep-alive
 _REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 _SWITCHING_PROTOCOLS = b"101"
 
-# Faults of fields that come again and again. Shared by all connections; cleared when full, so nobody can spoil it.
+# Verdicts on fields that come again and again. Shared by all connections; cleared when full, so nobody can spoil it.
 _REMEMBERED_FIELDS = 512
 _REMEMBERED_OCTETS = 256
-_field_faults: dict[tuple[bytes, bytes], str | None] = {}
+_PSEUDO = "a pseudo-header field"
+_NEW = "not seen yet"
+_verdicts: dict[tuple[bytes, bytes], str | None] = {}
 
 
 def field_fault(field: tuple[bytes, bytes]) -> str | None:
     """Say what RFC 9113, section 8.2, has against one regular field; None if nothing."""
-    try:
-        return _field_faults[field]
-    except KeyError:
-        pass
+    verdict = _verdict(field)
+    return f"field name {field[0][:64]!r} is no lower-case token" if verdict is _PSEUDO else verdict
+
+
+def _verdict(field: tuple[bytes, bytes]) -> str | None:
+    """Judge one field: what is wrong with it, that it is a right pseudo-header field (``_PSEUDO``), or None."""
+    verdict = _verdicts.get(field, _NEW)
+    if verdict is not _NEW:
+        return verdict
     name, value = field
-    fault = _examine(name, value)
-    if len(name) + len(value) <= _REMEMBERED_OCTETS and name != b"grpc-timeout":
-        if len(_field_faults) >= _REMEMBERED_FIELDS:
-            _field_faults.clear()
-        _field_faults[field] = fault
-    return fault
+    verdict = _examine(name, value)
+    if name != b"grpc-timeout" and len(name) + len(value) <= _REMEMBERED_OCTETS:
+        if len(_verdicts) >= _REMEMBERED_FIELDS:
+            _verdicts.clear()
+        _verdicts[field] = verdict
+    return verdict
 
 
 def _examine(name: bytes, value: bytes) -> str | None:
+    if name[:1] == b":":
+        return (
+            f"value of {name[:64]!r} holds NUL, CR or LF, or has blanks at an end" if _has_bad_octet(value) else _PSEUDO
+        )
     if not _is_name(name):
         return f"field name {name[:64]!r} is no lower-case token"
     if name in _CONNECTION_FIELDS or (name == b"te" and value != b"trailers"):
@@ -90,19 +101,18 @@ class Head:
         fault: str | None = None
         for field in self.fields:
             name, value = field
-            if name[:1] == b":":
-                if regular or name in pseudo:
-                    fault = f"pseudo-header field {name[:64]!r} is repeated or follows a regular one"
-                elif _has_bad_octet(value):
-                    fault = f"value of {name[:64]!r} holds NUL, CR or LF, or has blanks at an end"
+            verdict = _verdicts.get(field, _NEW)
+            if verdict is _NEW:
+                verdict = _verdict(field)
+            if verdict is None:
+                if regular.setdefault(name, value) != value and name == b"content-length":
+                    fault = "two content-lengths that differ"
+            elif verdict is not _PSEUDO:
+                fault = verdict
+            elif regular or name in pseudo:
+                fault = f"pseudo-header field {name[:64]!r} is repeated or follows a regular one"
+            else:
                 pseudo[name] = value
-                continue
-            wrong = field_fault(field)
-            if wrong is not None:
-                fault = wrong
-            elif name == b"content-length" and regular.get(name, value) != value:
-                fault = "two content-lengths that differ"
-            regular.setdefault(name, value)
         get = pseudo.get
         self._regular = regular
         self.method: bytes = get(b":method", b"")

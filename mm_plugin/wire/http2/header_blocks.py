@@ -51,7 +51,7 @@ class BlockDecoder:
             head = Head(self._fields(block))
         except OversizedHeaderListError:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list too large") from None
-        except (HPACKDecodingError, InvalidTableIndexError, IndexError) as error:
+        except (HPACKDecodingError, IndexError) as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"bad header block: {error}") from None
         if self._touched:
             self._heads.clear()
@@ -61,14 +61,19 @@ class BlockDecoder:
 
     def _fields(self, block: bytes) -> list[tuple[bytes, bytes]]:
         """Decode the representations of RFC 7541, section 6; running off the end is an IndexError."""
-        table, limit = self._table, self._list_octets
+        table, entries, limit = self._table, self._table.dynamic_entries, self._list_octets
         fields: list[tuple[bytes, bytes]] = []
         size, at, end = 0, 0, len(block)
         while at < end:
             octet = block[at]
             if octet & 0x80:  # indexed field
                 index, at = (octet & 0x7F, at + 1) if octet != 0xFF else _read_integer(block, at, 0x7F)
-                field = _STATIC[index - 1] if 0 < index < _FIRST_DYNAMIC else table.get_by_index(index)
+                if index >= _FIRST_DYNAMIC:
+                    field = entries[index - _FIRST_DYNAMIC]
+                elif index:
+                    field = _STATIC[index - 1]
+                else:
+                    raise InvalidTableIndexError("index 0")
             elif octet & 0xE0 == 0x20:  # dynamic table size update
                 octets, at = _read_integer(block, at, 0x1F)
                 if fields or octets > _TABLE_OCTETS:
@@ -80,7 +85,7 @@ class BlockDecoder:
                 mask = 0x3F if octet & 0x40 else 0x0F
                 index, at = (octet & mask, at + 1) if octet & mask != mask else _read_integer(block, at, mask)
                 if index:
-                    name = (_STATIC[index - 1] if index < _FIRST_DYNAMIC else table.get_by_index(index))[0]
+                    name = (_STATIC[index - 1] if index < _FIRST_DYNAMIC else entries[index - _FIRST_DYNAMIC])[0]
                 else:
                     name, at = _read_string(block, at)
                 value, at = _read_string(block, at)

@@ -91,4 +91,4 @@ def test_remembered_faults_are_bounded() -> None:
 
     for number in range(2000):
         assert field_fault((b"x-%d" % number, b"")) is None
-        assert len(fields._field_faults) <= 512
+        assert len(fields._verdicts) <= 512
