@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError
@@ -122,8 +123,8 @@ def _backend(environ: Mapping[str, str]) -> str:
 def _id_from_manifest() -> str:
     """Return the id in plugin.json of the working directory; "" where there is none (the host checks manifests)."""
     try:
-        manifest = json.loads(Path("plugin.json").read_bytes())
+        manifest: object = json.loads(Path("plugin.json").read_bytes())
     except (OSError, ValueError):
         return ""
-    found = manifest.get("id") if isinstance(manifest, dict) else None
+    found = cast("dict[str, object]", manifest).get("id") if isinstance(manifest, dict) else None
     return found.lower() if isinstance(found, str) else ""
