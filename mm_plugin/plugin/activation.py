@@ -1,6 +1,6 @@
 """The activation of a plugin: its own task group, opened before on_activate and closed after on_deactivate.
 
-Job:    run the three lifecycle hooks in their order, and own the task group that authors start tasks in.
+Job:    run the three lifecycle hooks in their order, and own the task group in which background work lives.
 Layer:  plugin.
 Tasks:  a task group is opened and closed by one and the same task, ``run``; OnActivate and OnDeactivate arrive in
         tasks of their own and ask ``run`` by events.
@@ -10,8 +10,9 @@ Errors: a crash of a background task leaves ``run``, and so ends the process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, auto
+from types import MappingProxyType
 
 import anyio
 from anyio.abc import TaskStatus
@@ -20,6 +21,7 @@ from mm_plugin import limits
 from mm_plugin.hooks.dispatch import Handler
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.threads import HookThreads
+from mm_plugin.plugin.background import Background, Every
 from mm_plugin.plugin.plugin import Attachment
 
 __all__ = ("Activation",)
@@ -50,10 +52,22 @@ class Activation:
         attachment: Where the plugin finds its task group.
         handlers: The author's lifecycle hooks, those there are.
         threads: Where blocking ones run.
+        preparations: What must succeed before any of the author's hooks runs.
+        at_intervals: The methods under ``@every`` by their names, begun once on_activate has succeeded.
     """
 
-    def __init__(self, attachment: Attachment, handlers: Mapping[HookName, Handler], threads: HookThreads) -> None:
+    def __init__(
+        self,
+        attachment: Attachment,
+        handlers: Mapping[HookName, Handler],
+        threads: HookThreads,
+        *,
+        preparations: Sequence[Callable[[], Awaitable[None]]] = (),
+        at_intervals: Mapping[str, tuple[Callable[[], object], Every]] = MappingProxyType({}),
+    ) -> None:
         self._attachment = attachment
+        self._preparations = preparations
+        self._at_intervals = at_intervals
         self._handlers = handlers
         self._threads = threads
         self._state = _State.INACTIVE
@@ -85,19 +99,21 @@ class Activation:
         try:
             async with anyio.create_task_group() as tasks:
                 self._attachment.task_group = tasks
+                self._attachment.background = Background(tasks)
                 period.opened.set()
                 await period.close_asked.wait()
                 tasks.cancel_scope.cancel()
         finally:
-            self._attachment.task_group = None
+            self._attachment.task_group = self._attachment.background = None
             period.closed.set()
 
     # -- the hooks --------------------------------------------------------------------------------------------
 
     async def activate(self) -> object:
-        """Open the group, run OnConfigurationChange, whose failure is only logged, then OnActivate; return its result.
+        """Open the group, prepare, run OnConfigurationChange, whose failure is only logged, then OnActivate.
 
-        Where OnActivate fails, returns anything but None or is cancelled, the group is cancelled and joined first.
+        Where a preparation or OnActivate fails, or OnActivate returns anything but None or is cancelled, the group is
+        cancelled and joined first. Returns what OnActivate returned.
 
         Raises:
             RuntimeError: The plugin is active already, or the process is stopping.
@@ -110,9 +126,13 @@ class Activation:
         succeeded = False
         try:
             await self._open()
+            for prepare in self._preparations:
+                await prepare()
             await self._configure()
             result = await self._call(HookName.OnActivate)
-            succeeded = result is None
+            if result is None:
+                self._begin_intervals()
+                succeeded = True
         finally:
             if succeeded:
                 self._state = _State.ACTIVE
@@ -139,6 +159,12 @@ class Activation:
     async def _call(self, name: HookName) -> object:
         handler = self._handlers.get(name)
         return None if handler is None else await handler.run(self._threads)
+
+    def _begin_intervals(self) -> None:
+        background = self._attachment.background
+        if background is not None:  # None: a crash has just ended the group, and the process will follow
+            for name, (function, mark) in self._at_intervals.items():
+                background.start_every(function, name, mark)
 
     async def _configure(self) -> None:
         """Do what the host leaves out: it calls OnConfigurationChange for later changes only."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVarTuple
 
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.registry import Binding, collect_bindings
+from mm_plugin.plugin.background import Background, Every, OnCrash, check_every
 from mm_plugin.plugin.hook_methods import HookMethods
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from mm_plugin.settings import RuntimeConfig
     from mm_plugin.transport.link import APICaller
 
-__all__ = ("Attachment", "Plugin", "attach", "bindings_of")
+__all__ = ("Attachment", "Plugin", "attach", "bindings_of", "intervals_of")
+
+_Ts = TypeVarTuple("_Ts")
 
 
 class Attachment:
@@ -32,6 +36,7 @@ class Attachment:
         config: The runtime's settings.
         api_caller: The link's way out.
         task_group: The activation's; None while the plugin is not active.
+        background: What starts work in it.
         api: The client, made when it is first asked for.
         manifest: The manifest, read when it is first asked for.
     """
@@ -40,6 +45,7 @@ class Attachment:
         self.config = config
         self.api_caller = api_caller
         self.task_group: TaskGroup | None = None
+        self.background: Background | None = None
         self.api: PluginAPIClient | None = None
         self.manifest: Manifest | None = None
 
@@ -51,10 +57,12 @@ class Plugin(HookMethods):
     from the first hook on, not in ``__init__``.
 
     Raises:
-        HookRegistrationError: The subclass binds its hooks wrongly; raised by the ``class`` statement.
+        DeclarationError: The subclass declares something that cannot work, such as a hook with wrong parameters
+            (HookRegistrationError); raised by the ``class`` statement.
     """
 
     _hook_bindings: ClassVar[Mapping[HookName, Binding]] = MappingProxyType({})
+    _intervals: ClassVar[Mapping[str, Every]] = MappingProxyType({})
     _attachment: Attachment | None = None
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -65,6 +73,7 @@ class Plugin(HookMethods):
             from mm_plugin.serve_http.exchange import check_handler
 
             check_handler(getattr(cls, serve_http.attribute))
+        cls._intervals = check_every(cls)
 
     async def serve_http(self, request: Request, response: Response, /) -> None:
         """Answer one HTTP request to ``/plugins/<id>/``; the body and the answer are streams, there is no deadline."""
@@ -128,15 +137,42 @@ class Plugin(HookMethods):
     def task_group(self) -> TaskGroup:
         """Where background tasks live: from just before on_activate until on_deactivate has ended.
 
-        A crash in it stops the plugin with a non-zero exit.
+        A crash in it stops the plugin with a non-zero exit. Blocking hooks use ``start_soon`` of the plugin instead.
 
         Raises:
             RuntimeError: The plugin is not active.
         """
         task_group = self._require("task_group").task_group
         if task_group is None:
-            raise RuntimeError("task_group exists from on_activate to on_deactivate only; the plugin is not active")
+            raise RuntimeError(_NOT_ACTIVE.format("task_group exists"))
         return task_group
+
+    def start_soon(
+        self,
+        function: Callable[[*_Ts], object],
+        *args: *_Ts,
+        name: str = "",
+        on_crash: OnCrash = OnCrash.STOP,
+    ) -> None:
+        """Start background work that lives until on_deactivate has ended; then it is cancelled and joined.
+
+        May be called from async hooks and from blocking ones alike. A blocking function runs in a worker thread, which
+        cannot be cancelled: it runs on until it returns or asks ``anyio.from_thread.check_cancelled()``.
+
+        Args:
+            function: Takes ``args``; async or not.
+            args: Its arguments.
+            name: What logs call it; by default the function's own name.
+            on_crash: What becomes of the plugin when it raises.
+
+        Raises:
+            RuntimeError: The plugin is not active.
+        """
+        background = self._require("start_soon").background
+        if background is None:
+            raise RuntimeError(_NOT_ACTIVE.format("start_soon works"))
+        name = name or getattr(function, "__qualname__", "") or repr(function)
+        background.start_soon(partial(function, *args), name, on_crash)
 
     def _require(self, what: str) -> Attachment:
         if self._attachment is None:
@@ -147,6 +183,9 @@ class Plugin(HookMethods):
         return self._attachment
 
 
+_NOT_ACTIVE = "{} from on_activate to on_deactivate only; the plugin is not active"
+
+
 def attach(plugin: Plugin, attachment: Attachment) -> None:
     """Give a plugin what the runtime has for it."""
     plugin._attachment = attachment  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
@@ -155,3 +194,9 @@ def attach(plugin: Plugin, attachment: Attachment) -> None:
 def bindings_of(plugin: Plugin) -> Mapping[HookName, Binding]:
     """Return the hooks a plugin handles."""
     return plugin._hook_bindings  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+
+
+def intervals_of(plugin: Plugin) -> Mapping[str, tuple[Callable[[], object], Every]]:
+    """Return the methods of a plugin that run at intervals, by their names."""
+    marks = plugin._intervals  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+    return {name: (getattr(plugin, name), mark) for name, mark in marks.items()}

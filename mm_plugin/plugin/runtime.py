@@ -19,7 +19,7 @@ from mm_plugin.hooks.names import IMPLEMENTED, HookName
 from mm_plugin.hooks.table import HOOK_TABLE
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.plugin.activation import Activation
-from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of
+from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of, intervals_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -55,7 +55,7 @@ class PluginRuntime:
             name: Handler(binding.row, getattr(plugin, binding.attribute), binding.on_failure)
             for name, binding in bindings.items()
         }
-        self._activation = Activation(attachment, dict(handlers), threads)
+        self._activation = Activation(attachment, dict(handlers), threads, at_intervals=intervals_of(plugin))
         serve_http = bindings.get(HookName.ServeHTTP)
         self._serve_http: Callable[[Request, Response], Awaitable[None]] | None = (
             None if serve_http is None else getattr(plugin, serve_http.attribute)
