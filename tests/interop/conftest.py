@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,7 +13,6 @@ import anyio
 import anyio.to_thread
 import grpc
 import pytest
-from anyio.abc import SocketAttribute
 
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.transport.grpc.addresses import connector_to
@@ -20,6 +20,7 @@ from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Streaming, Unary
 from mm_plugin.transport.grpc.server import GRPCServer
+from mm_plugin.transport.grpc.sockets import SocketListener
 from mm_plugin.transport.grpc.streams import ServerStream
 
 SPECIAL_TEXT = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
@@ -107,18 +108,15 @@ async def our_server(service: OurService, folder: Path, carrier: str) -> AsyncGe
     """Serve ``service`` and give a grpcio channel to it."""
     server = GRPCServer(service.handlers())
     if carrier == "tcp":
-        tcp = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        target = f"127.0.0.1:{tcp.extra(SocketAttribute.local_port)}"
-        serve = server.serve(tcp)
+        listening = socket.create_server(("127.0.0.1", 0))
+        target = f"127.0.0.1:{listening.getsockname()[1]}"
     else:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(folder / "s"))
+        listening.listen()
         target = f"unix:{folder / 's'}"
-        serve = server.serve(await anyio.create_unix_listener(folder / "s"))
     async with anyio.create_task_group() as tasks:
-
-        async def run() -> None:
-            await serve
-
-        tasks.start_soon(run)
+        await tasks.start(server.serve, SocketListener(listening))
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         channel = grpc.insecure_channel(target, options=unlimited)
         try:

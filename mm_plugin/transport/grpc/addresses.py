@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-import anyio
-
 from mm_plugin.exceptions import ConfigurationError
+from mm_plugin.transport.grpc.sockets import connect_tcp, connect_unix
 
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
@@ -47,7 +46,7 @@ def connector_to(target: str) -> Callable[[], Awaitable[ByteStream]]:
 
     async def connect() -> ByteStream:
         if isinstance(place, str):
-            return await anyio.connect_unix(place)
-        return await anyio.connect_tcp(*place)
+            return await connect_unix(place)
+        return await connect_tcp(*place)
 
     return connect

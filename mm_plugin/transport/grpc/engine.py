@@ -6,7 +6,8 @@ Input:  any ``anyio.abc.ByteStream``: TCP, unix socket, a pair in memory.
 Errors: none reaches the caller of ``run``: whatever the peer or the network does ends the connection.
 See:    RFC 9113; ARCHITECTURE.md for why a burst becomes one write.
 
-One task reads, one writes; nobody else touches the byte stream, and the reader never waits for the writer (two
+One task reads, one writes. Where the byte stream has ``send_nowait`` (ours has), a call that answers alone writes at
+once and leaves only what the socket does not take to the writer. The reader never waits for the writer (two
 engines whose readers waited for room in each other's sockets would wait for ever). While the reader is at work on a
 burst, ``write_soon`` only takes note: the tasks that the burst has woken get their turn, then all goes out at once.
 """
@@ -25,6 +26,8 @@ from mm_plugin.transport.grpc.bodies import Bell
 from mm_plugin.wire.http2 import Connection, ErrorCode, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio.abc import ByteStream, TaskGroup
 
     from mm_plugin.wire.http2 import Event, Stream
@@ -56,6 +59,9 @@ class Engine(ABC):
         self._writing_scope: anyio.CancelScope | None = None
         self._reading_scope = anyio.CancelScope()
         self._dead = False  # the peer takes nothing any more
+        self._send_nowait: Callable[[bytes], int] | None = getattr(byte_stream, "send_nowait", None)
+        self._writing = False  # the writer is at work: what comes now waits for it
+        self._rest = b""  # what the socket did not take at once
 
     # -- what subclasses give ---------------------------------------------------------------------------------
 
@@ -72,7 +78,10 @@ class Engine(ABC):
     def write_soon(self) -> None:
         """Have all that the protocol wants to send written, together with what others of this moment add."""
         if not self._corked and self.http2.output_octets:
-            self._to_write.ring()
+            if len(self.http2.streams) > 1:
+                self._to_write.ring()  # others may finish in this turn of the loop, too
+            else:
+                self._write_now()
 
     async def wait_writable(self, stream: Stream, writable: Bell) -> None:
         """Wait while the stream's queue or the connection's output is full; returns when either side is over, too.
@@ -141,36 +150,58 @@ class Engine(ABC):
                     await cancel_shielded_checkpoint()
             finally:
                 self._corked = False
-            self.write_soon()
+            if http2.output_octets:
+                self._write_now()
+
+    def _write_now(self) -> None:
+        """Write what the socket takes at once; the writer does the rest, or all where it is at work."""
+        if self._send_nowait is None or self._writing:
+            self._to_write.ring()
+            return
+        data = self.http2.take()
+        try:
+            sent = self._send_nowait(data)
+        except _GONE:
+            self._give_up()
+            return
+        if sent < len(data):
+            self._rest = data[sent:]
+            self._writing = True  # nobody overtakes the rest
+            self._to_write.ring()
+        else:
+            self._written.ring()
 
     async def _write(self) -> None:
         while True:
-            if not self.http2.output_octets:
+            if not self._rest and not self.http2.output_octets:
+                self._writing = False
                 await self._to_write.wait()
+            self._writing = True
+            data, self._rest = self._rest or self.http2.take(), b""
             # A write is never cut by a cancellation: half a frame on the wire is the end of the connection.
             with anyio.CancelScope(shield=True) as self._writing_scope:
-                self._dead = not await self._flush(self._writing_scope)
+                try:
+                    await self._send(data, self._writing_scope)
+                except _GONE:
+                    self._dead = True
             if self._dead or self._writing_scope.cancelled_caught:
-                self._dead = True
-                self._reading_scope.cancel()
+                self._give_up()
                 return
             self._writing_scope = None
             self._written.ring()
 
-    async def _flush(self, scope: anyio.CancelScope) -> bool:
-        """Write what there is; False when the peer has gone or takes nothing any more."""
-        data, piece_octets = self.http2.take(), limits.http2_output_octets
+    async def _send(self, data: bytes, scope: anyio.CancelScope) -> None:
+        piece_octets = limits.http2_output_octets
         for start in range(0, len(data), piece_octets):
             # Each piece has the whole time, so that a slow peer is not taken for a dead one.
-            scope.deadline = anyio.current_time() + self._write_budget_s()
-            try:
-                await self._byte_stream.send(data if len(data) <= piece_octets else data[start : start + piece_octets])
-            except _GONE:
-                return False
-        return True
+            budget_s = limits.connection_linger_s if self.over else limits.socket_write_s
+            scope.deadline = anyio.current_time() + budget_s
+            await self._byte_stream.send(data if len(data) <= piece_octets else data[start : start + piece_octets])
 
-    def _write_budget_s(self) -> float:
-        return limits.connection_linger_s if self.over else limits.socket_write_s
+    def _give_up(self) -> None:
+        """End the connection without a word: the peer has gone, or takes nothing any more."""
+        self._dead = True
+        self._reading_scope.cancel()
 
     def _end(self) -> None:
         """Mark the end, and let a write that hangs in a full socket hold it up only briefly."""
@@ -185,7 +216,7 @@ class Engine(ABC):
     async def _part(self) -> None:
         """Send the last frames, half-close, and let the peer read them before the socket goes away."""
         try:
-            if data := self.http2.take():
+            if data := self._rest + self.http2.take():
                 await self._byte_stream.send(data)
             await self._byte_stream.send_eof()
             while True:

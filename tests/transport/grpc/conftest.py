@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,10 +15,11 @@ from anyio.abc import ByteStream, Listener, SocketAttribute
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from mm_plugin import limits
-from mm_plugin.transport.grpc.addresses import connector_to
+from mm_plugin.transport.grpc.addresses import connector_to, parse_target
 from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.handlers import Handler
 from mm_plugin.transport.grpc.server import GRPCServer
+from mm_plugin.transport.grpc.sockets import SocketListener
 
 
 class MemoryEnd(ByteStream):
@@ -71,6 +74,21 @@ class Served:
         return GRPCChannel(self.connect, message_limit_octets=message_limit_octets)
 
 
+def anyio_connector(target: str) -> Callable[[], Awaitable[ByteStream]]:
+    """Return what opens one of AnyIO's own socket streams."""
+    place = parse_target(target)
+    assert isinstance(place, tuple)
+    return partial(anyio.connect_tcp, *place)
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """Return a unix socket that listens."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening.bind(str(path))
+    listening.listen(100)
+    return listening
+
+
 Serve: TypeAlias = "Callable[..., AbstractAsyncContextManager[Served]]"
 
 
@@ -82,7 +100,7 @@ async def serving(
     *,
     message_limit_octets: int = limits.message_limit_octets,
 ) -> AsyncGenerator[Served]:
-    """Serve handlers over ``tcp``, ``unix`` or ``memory`` until the context is left."""
+    """Serve handlers over ``tcp``, ``unix``, AnyIO's own TCP (``anyio``) or ``memory`` until the context is left."""
     server = GRPCServer(handlers, message_limit_octets=message_limit_octets)
     async with anyio.create_task_group() as tasks:
         if carrier == "memory":
@@ -96,14 +114,17 @@ async def serving(
             await server.aclose()
         else:
             listener: Listener[ByteStream]
-            if carrier == "tcp":
-                listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-                target = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
-            else:
-                listener = await anyio.create_unix_listener(folder / "s")
+            if carrier == "unix":
+                listener = SocketListener(unix_socket(folder / "s"))
                 target = f"unix:{folder / 's'}"
+            else:
+                if carrier == "tcp":
+                    listener = SocketListener(socket.create_server(("127.0.0.1", 0)))
+                else:
+                    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+                target = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
             await tasks.start(server.serve, listener)
-            yield Served(server, connector_to(target), target)
+            yield Served(server, anyio_connector(target) if carrier == "anyio" else connector_to(target), target)
             await server.aclose()
 
 
@@ -117,7 +138,7 @@ def serve(tmp_path: Path) -> Serve:
     return start
 
 
-@pytest.fixture(params=["tcp", "unix", "memory"])
+@pytest.fixture(params=["tcp", "unix", "anyio", "memory"])
 def serve_everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Serve:
     """Serve handlers over each kind of byte stream in turn."""
 
