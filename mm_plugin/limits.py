@@ -14,6 +14,23 @@ http_chunk_octets = 65_536
 http_body_pieces = 2
 #: Pieces of an upload that wait between the host's HTTP server and its gateway, each at most one socket read.
 http_server_pieces = 4
+#: Worker threads for blocking HTTP handlers and mounted WSGI apps; apart from those of hooks, which a slow client
+#: must not hold up.
+http_threads = 32
+#: What a mounted ASGI app has for its shutdown, within the whole stop.
+http_lifespan_stop_s = 0.5
+#: Longest body that ``json`` and ``form`` read, unless the handler asks for another: they hold it as a whole.
+http_parsed_body_octets = 8 * 1024 * 1024
+#: Parameters of one query or form; parsing each costs far more than receiving it.
+http_parameters = 4_096
+#: How much of one multipart file stays in memory; what is longer goes to a temporary file.
+http_multipart_memory_octets = 256 * 1024
+#: Longest multipart field that is no file; it stays in memory.
+http_multipart_field_octets = 1024 * 1024
+#: Parts of one multipart body; each costs some memory whatever its length.
+http_multipart_parts = 1_000
+#: One read of a file that is being sent; a step into a worker thread each.
+http_file_read_octets = 256 * 1024
 #: Fields and octets of one request or response head; far above what browsers and servers allow each other.
 http_head_octets = 65_536
 
@@ -72,6 +89,18 @@ hook_deadline_margin_s = 0.5
 api_timeout_s = 30.0
 #: Worker threads for blocking handlers.
 hook_threads = 16
+#: Characters of a reason or error text that a hook answers with; people read it.
+hook_reason_characters = 16_384
+#: Octets of an error that a hook answers with; far above any that the server makes.
+hook_error_octets = 256 * 1024
+#: Longest piece of a file's content that a handler is given at once.
+file_chunk_octets = 65_536
+#: A hook that keeps the event loop from running for longer is reported.
+loop_blocked_s = 0.1
+#: How often the loop shows that it runs, and is looked at, while hooks are being handled.
+loop_watch_period_s = 0.025
+#: How long the loop is watched on after the last hook, so that a busy plugin does not start and stop the watch.
+loop_watch_idle_s = 1.0
 #: How long an unreachable API is waited for once it had been reached.
 api_reconnect_backoff_s = 0.05
 #: The longest pause between two attempts to connect.
