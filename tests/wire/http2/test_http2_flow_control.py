@@ -209,6 +209,16 @@ def test_whole_response_in_one_go_or_queued() -> None:
         connection.send_response(first, RESPONSE_BLOCK, b"1", TRAILERS_BLOCK)
 
 
+def test_whole_responses_use_up_the_connections_window() -> None:
+    """Responses in one go count against the connection's window, too."""
+    connection = server(window=2**20)
+    for stream_id in range(1, 11, 2):
+        connection.receive(request(stream_id, WHOLE))
+        connection.send_response(connection.streams[stream_id], RESPONSE_BLOCK, bytes(16_000), TRAILERS_BLOCK)
+    assert sum(size for _, size in sizes(connection.take())) == 65_535
+    assert connection.streams[9].queued_octets == 5 * 16_000 - 65_535
+
+
 def test_a_block_longer_than_a_frame_is_continued() -> None:
     """A long header block goes out as HEADERS with CONTINUATION frames, END_STREAM on the first."""
     connection = server()
