@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.registry import Binding, collect_bindings
 from mm_plugin.plugin.background import Background, Every, OnCrash, check_every
 from mm_plugin.plugin.hook_methods import HookMethods
+from mm_plugin.transport.call_metrics import CallMetrics
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mm_plugin.serve_http.request import Request
     from mm_plugin.serve_http.response import Response
     from mm_plugin.settings import RuntimeConfig
+    from mm_plugin.transport.interceptors import Interceptor
     from mm_plugin.transport.link import APICaller
 
 __all__ = ("Attachment", "Plugin", "attach", "bindings_of", "intervals_of")
@@ -39,6 +41,7 @@ class Attachment:
         background: What starts work in it.
         api: The client, made when it is first asked for.
         manifest: The manifest, read when it is first asked for.
+        metrics: How long hooks and API calls took.
     """
 
     def __init__(self, config: RuntimeConfig, api_caller: APICaller) -> None:
@@ -48,6 +51,7 @@ class Attachment:
         self.background: Background | None = None
         self.api: PluginAPIClient | None = None
         self.manifest: Manifest | None = None
+        self.metrics = CallMetrics()
 
 
 class Plugin(HookMethods):
@@ -68,15 +72,17 @@ class Plugin(HookMethods):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls._hook_bindings = collect_bindings(cls, Plugin)
-        serve_http = cls._hook_bindings.get(HookName.ServeHTTP)
-        if serve_http is not None:
-            from mm_plugin.serve_http.exchange import check_handler
-
-            check_handler(getattr(cls, serve_http.attribute))
         cls._intervals = check_every(cls)
 
     async def serve_http(self, request: Request, response: Response, /) -> None:
         """Answer one HTTP request to ``/plugins/<id>/``; the body and the answer are streams, there is no deadline."""
+
+    def interceptors(self) -> Sequence[Interceptor]:
+        """Return what stands around every hook call, ServeHTTP's included, and every API call; the first is outermost.
+
+        Override it. It is asked once, before the first hook; an interceptor may be a method of the plugin.
+        """
+        return ()
 
     @classmethod
     def implemented_hooks(cls) -> list[str]:
@@ -127,6 +133,15 @@ class Plugin(HookMethods):
 
             attachment.manifest = load_manifest(Path(attachment.config.plugin_path or "."))
         return attachment.manifest
+
+    @property
+    def metrics(self) -> CallMetrics:
+        """How long hooks and API calls took so far: ``snapshot()``, and ``prometheus_text`` of it.
+
+        Raises:
+            RuntimeError: The runtime has not started the plugin.
+        """
+        return self._require("metrics").metrics
 
     @property
     def logger(self) -> logging.Logger:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,7 +20,10 @@ from mm_plugin.hooks.names import IMPLEMENTED, HookName
 from mm_plugin.hooks.table import HOOK_TABLE
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.plugin.activation import Activation
+from mm_plugin.plugin.declared import call as call_author
+from mm_plugin.plugin.intercepted import InterceptedHandler
 from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of, intervals_of
+from mm_plugin.transport.interceptors import CallDirection, CallInfo, InterceptedAPI, Interceptors
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -48,18 +52,24 @@ class PluginRuntime:
 
     def __init__(self, plugin: Plugin, api_caller: APICaller, config: RuntimeConfig) -> None:
         attachment = Attachment(config, api_caller)
+        self._interceptors = Interceptors(attachment.metrics)
+        attachment.api_caller = InterceptedAPI(api_caller, self._interceptors)
         attach(plugin, attachment)
+        self._interceptors.add(*plugin.interceptors())
         threads = HookThreads()
         bindings = bindings_of(plugin)
-        handlers = {
-            name: Handler(binding.row, getattr(plugin, binding.attribute), binding.on_failure)
+        handlers: dict[HookName, Handler] = {
+            name: InterceptedHandler(
+                binding.row, getattr(plugin, binding.attribute), binding.on_failure, self._interceptors
+            )
             for name, binding in bindings.items()
         }
         self._activation = Activation(attachment, dict(handlers), threads, at_intervals=intervals_of(plugin))
         serve_http = bindings.get(HookName.ServeHTTP)
-        self._serve_http: Callable[[Request, Response], Awaitable[None]] | None = (
+        self._serve_http: Callable[[Request, Response], Awaitable[None] | None] | None = (
             None if serve_http is None else getattr(plugin, serve_http.attribute)
         )
+        self._http_threads = HookThreads()  # of its own: streams are long, and must not keep hooks waiting
         self._listed = sorted({*bindings, *_ALWAYS})
         for name, function in (
             (HookName.OnActivate, self._activation.activate),
@@ -85,7 +95,14 @@ class PluginRuntime:
         """Answer one HTTP request by the author's serve_http, with 404 where there is none."""
         from mm_plugin.serve_http.exchange import run_http
 
-        await run_http(exchange, self._serve_http)
+        handler = None if self._serve_http is None else self._serve_http_intercepted
+        await run_http(exchange, handler)
+
+    async def _serve_http_intercepted(self, request: Request, response: Response) -> None:
+        assert self._serve_http is not None
+        handler = partial(self._serve_http, request, response)
+        call = CallInfo(CallDirection.HOOK, str(HookName.ServeHTTP), (request, response))
+        await self._interceptors.run(call, partial(call_author, handler, self._http_threads))
 
     # -- for the supervisor -----------------------------------------------------------------------------------
 

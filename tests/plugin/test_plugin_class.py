@@ -35,14 +35,6 @@ def test_wrong_bindings_fail_at_the_class_statement() -> None:
             def user_will_log_in(self, user: Any) -> None: ...  # type: ignore[override]
 
 
-def test_a_blocking_serve_http_is_refused_at_the_class_statement() -> None:
-    """Reading and writing a stream awaits, so serve_http must be async."""
-    with pytest.raises(HookRegistrationError, match="async def"):
-
-        class Wrong(Plugin):
-            def serve_http(self, request: Any, response: Any) -> None: ...  # type: ignore[override]
-
-
 def test_a_subclass_may_have_its_own_init() -> None:
     """An __init__ without arguments that never calls super() is enough."""
 
