@@ -38,6 +38,7 @@ check: $(ENV)/ready
 	$(BIN)/lint-imports
 	$(BIN)/python tools/proto.py --check
 	$(BIN)/python tools/check_wire.py
+	$(BIN)/python -m mm_plugin.testing.parity
 
 fmt: $(ENV)/ready
 	$(BIN)/ruff check --fix .

@@ -13,13 +13,16 @@ from typing import ClassVar
 __all__ = (
     "AlreadyExistsError",
     "ConfigurationError",
+    "ConnectionLostError",
     "DeadlineError",
     "DeclarationError",
     "HandshakeError",
     "HookRegistrationError",
     "HookResultError",
     "HookTimeoutError",
+    "KVConflictError",
     "LocalProtocolError",
+    "LockLostError",
     "MMPluginError",
     "ManifestError",
     "NotFoundError",
@@ -31,6 +34,7 @@ __all__ = (
     "RateLimitedError",
     "RemoteProtocolError",
     "RequestBodyAbortedError",
+    "RequestFormatError",
     "RequestTooLargeError",
     "ResponseStateError",
     "SettingsError",
@@ -195,6 +199,12 @@ class RequestTooLargeError(MMPluginError):
     docs_code = "MMP212"
 
 
+class RequestFormatError(MMPluginError):
+    """A request body is not what its handler asked it to be parsed as; answered with 400 unless it is caught."""
+
+    docs_code = "MMP213"
+
+
 # -- API calls ------------------------------------------------------------------------------------------------
 
 
@@ -297,3 +307,24 @@ class UnavailableError(PluginAPIError):
     """The server could not be reached, or said that it is not available (HTTP 503; UNAVAILABLE)."""
 
     docs_code = "MMP309"
+
+
+class ConnectionLostError(UnavailableError):
+    """The connection to the server was lost during the call; whether the server carried it out is unknown."""
+
+    docs_code = "MMP310"
+
+
+# -- the key-value store and the cluster ----------------------------------------------------------------------
+
+
+class KVConflictError(MMPluginError):
+    """A key kept changing under a compare-and-set loop until its attempts were used up; nothing was stored."""
+
+    docs_code = "MMP320"
+
+
+class LockLostError(MMPluginError):
+    """A cluster lock could not be renewed before it expired; the code under it was cancelled in time."""
+
+    docs_code = "MMP321"

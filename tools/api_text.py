@@ -170,16 +170,8 @@ def result_type(method: Method, name: str, kind: Kind) -> str:
 def method_text(method: Method) -> str:
     """Return one method of the client."""
     row = method.row
-    given = [parameter for parameter in row.parameters if not parameter.keyword_only]
-    keywords = [parameter for parameter in row.parameters if parameter.keyword_only]
-    signature = ["self", *(declaration(method, parameter) for parameter in given)]
-    if keywords:
-        signature += ["*", *(declaration(method, parameter) for parameter in keywords)]
-    returned = return_type(method)
-    hides = any(parameter.name in BUILTINS for parameter in row.parameters)
-    noqa = "  # noqa: A002 - the wire's own name" if hides else ""
     request, response = method.descriptor.input_type.name, method.descriptor.output_type.name
-    lines = [f"    async def {row.name}({', '.join(signature)}) -> {returned}:{noqa}"]
+    lines = [f"    async {head(method)}"]
     lines += textwrap.indent(docstring(method), " " * 8).splitlines()
     lines += [f"        from {module_of(method.descriptor.input_type.file.name)} import {request}, {response}", ""]
     direct = [parameter for parameter in row.parameters if parameter.kind not in {Kind.STRUCT, Kind.PAIRS}]
@@ -194,6 +186,17 @@ def method_text(method: Method) -> str:
     lines += [f"        response = {call}" if row.results else f"        {call}"]
     lines += [f"        return {returning(method)}"] if row.results else []
     return "\n".join(lines) + "\n"
+
+
+def head(method: Method) -> str:
+    """Return the method's name, parameters and result, as both doors have them."""
+    row = method.row
+    keywords = [declaration(method, parameter) for parameter in row.parameters if parameter.keyword_only]
+    given = [declaration(method, parameter) for parameter in row.parameters if not parameter.keyword_only]
+    signature = ", ".join(["self", *given, *(["*", *keywords] if keywords else [])])
+    hides = any(parameter.name in BUILTINS for parameter in row.parameters)
+    noqa = "  # noqa: A002 - the wire's own name" if hides else ""
+    return f"def {row.name}({signature}) -> {return_type(method)}:{noqa}"
 
 
 def declaration(method: Method, parameter: Parameter) -> str:
@@ -253,13 +256,7 @@ def unwrapped(name: str, kind: Kind) -> str:
 def docstring(method: Method) -> str:
     """Return the docstring: summary and rest of the comment, Args, Raises."""
     rpc = method.row.rpc
-    text, _, errors = " ".join(method.comment.split()).partition("Errors: ")
-    summary, _, rest = text.strip().partition(". ")
-    if not summary:
-        raise ValueError(f"api.proto: rpc {rpc} has no comment; say above it what it does")
-    summary = summary.removesuffix(".") + "."
-    if len(summary) > WIDTH - 11:
-        raise ValueError(f"api.proto: the first sentence about rpc {rpc} is too long for a docstring's first line")
+    summary, rest, errors = said(method)
     sections = [summary]
     if rest:
         sections += ["", *textwrap.wrap(in_python(rest, method.descriptor), WIDTH - 8)]
@@ -268,6 +265,19 @@ def docstring(method: Method) -> str:
     if errors:
         sections += ["", "Raises:", *(f"    {line}" for line in raised(rpc, errors))]
     return '"""' + "\n".join(sections) + ('\n"""' if len(sections) > 1 else '"""')
+
+
+def said(method: Method) -> tuple[str, str, str]:
+    """Return the first sentence of an rpc's comment, the rest, and what it says about errors."""
+    rpc = method.row.rpc
+    text, _, errors = " ".join(method.comment.split()).partition("Errors: ")
+    summary, _, rest = text.strip().partition(". ")
+    if not summary:
+        raise ValueError(f"api.proto: rpc {rpc} has no comment; say above it what it does")
+    summary = summary.removesuffix(".") + "."
+    if len(summary) > WIDTH - 14:
+        raise ValueError(f"api.proto: the first sentence about rpc {rpc} is too long for a docstring's first line")
+    return summary, rest, errors
 
 
 def in_python(text: str, descriptor: MethodDescriptor) -> str:

@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from mm_plugin import limits
+from mm_plugin.api.options import timeout_of
 from mm_plugin.transport.link import APICaller, CallFailure, FailureKind
 
 if TYPE_CHECKING:
@@ -55,13 +56,14 @@ class APICore:
     async def _call(self, method: str, request: Message, response_type: type[_Response]) -> _Response:
         """Call one method.
 
-        The call may take ``api_timeout_s``, or what is left of the enclosing cancel scopes where that is less; then the
-        scope's own cancellation ends it, not an error of ours.
+        The call may take ``api_timeout_s``, or what ``options`` says instead, or what is left of the enclosing cancel
+        scopes where that is less; then the scope's own cancellation ends it, not an error of ours.
 
         Raises:
             PluginAPIError: The server answered with an error, or there was no answer.
         """
-        own_deadline = anyio.current_time() + self._api_timeout_s
+        timeout_s = timeout_of(self)
+        own_deadline = anyio.current_time() + (self._api_timeout_s if timeout_s is None else timeout_s)
         scope_deadline = anyio.current_effective_deadline()
         deadline = min(own_deadline, scope_deadline)
         try:

@@ -8,17 +8,20 @@ Errors: the PluginAPIError family, and TypeError or ValueError for an argument t
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mm_plugin import limits
 from mm_plugin.api.methods import APIMethods
+from mm_plugin.api.options import call_timeout
 from mm_plugin.settings import API_TARGET
 from mm_plugin.transport.link import APICaller
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from mm_plugin.api.sync.methods import SyncAPIMethods
 
 __all__ = ("PluginAPIClient",)
 
@@ -33,7 +36,8 @@ class PluginAPIClient(APIMethods):
 
     Every method raises one family of errors, PluginAPIError and its subclasses, whichever way the server reports a
     failure: NotFoundError, PermissionDeniedError, ValidationError and so on by what it said, UnavailableError where it
-    could not be reached, DeadlineError where it did not answer within ``api_timeout_s``. Where the enclosing cancel
+    could not be reached, ConnectionLostError where it went away during the call, DeadlineError where it did not answer
+    within ``api_timeout_s`` (``options`` sets another time). Where the enclosing cancel
     scope ends first, its cancellation ends the call instead; the server is told that nobody waits.
 
     Methods that return a message are typed as always returning one. Should a server answer with neither a message nor
@@ -58,6 +62,7 @@ class PluginAPIClient(APIMethods):
         self._target = os.environ.get(API_TARGET, "") if target is None else target
         self._message_limit_octets = message_limit_octets
         self._exits: AsyncExitStack | None = None
+        self._sync: SyncAPIMethods | None = None
 
     @classmethod
     def on_link(cls, caller: APICaller, *, api_timeout_s: float = limits.api_timeout_s) -> Self:
@@ -70,6 +75,39 @@ class PluginAPIClient(APIMethods):
         client = cls("", api_timeout_s=api_timeout_s)
         client._caller = caller
         return client
+
+    @property
+    def sync(self) -> SyncAPIMethods:
+        """The same methods for blocking code in worker threads: ``self.api.sync.get_user(user_id)``.
+
+        On the event loop's own thread, and in threads that AnyIO did not start, each raises RuntimeError saying what
+        to do instead.
+        """
+        if self._sync is None:
+            from mm_plugin.api.sync.methods import SyncAPIMethods
+
+            self._sync = SyncAPIMethods(self)
+        return self._sync
+
+    def options(self, *, timeout_s: float) -> AbstractContextManager[None]:
+        """Set how long each call made inside the context may take, in place of ``api_timeout_s``.
+
+        ::
+
+            with api.options(timeout_s=120):
+                await api.upload_file(data, channel_id, "film.mp4")
+
+        It holds for this client, for the code inside, and for tasks and worker threads that are started inside; of
+        nested contexts the innermost counts. An enclosing cancel scope that ends sooner still ends the call.
+
+        Args:
+            timeout_s: Seconds above 0; ``float("inf")`` for no limit.
+
+        Raises:
+            TypeError: ``timeout_s`` is no number.
+            ValueError: It is not above zero.
+        """
+        return call_timeout(self, timeout_s)
 
     @property
     def target(self) -> str:

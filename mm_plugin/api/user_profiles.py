@@ -67,7 +67,7 @@ class UserProfilesAPI(APICore):
         return unwrap(response.status, response.HasField("status"))
 
     async def set_user_status_timed_dnd(self, user_id: str, end_time: int) -> Status:
-        """Set a user to "do not disturb" until end_time, which is in seconds since the epoch, unlike most other times.
+        """Set a user to "do not disturb" until end_time, in seconds since 1970, unlike most other times.
 
         Args:
             user_id: The user's id.

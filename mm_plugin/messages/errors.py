@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from mm_plugin.exceptions import (
     AlreadyExistsError,
+    ConnectionLostError,
     DeadlineError,
     NotFoundError,
     PermissionDeniedError,
@@ -97,7 +98,9 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
     error_class = _CLASS_OF_CODE.get(failure.code, PluginAPIError)
     if failure.kind is FailureKind.DEADLINE:
         error_class = DeadlineError
-    elif failure.kind in {FailureKind.UNREACHABLE, FailureKind.LOST}:
+    elif failure.kind is FailureKind.LOST:
+        error_class = ConnectionLostError
+    elif failure.kind in {FailureKind.UNREACHABLE, FailureKind.REFUSED}:
         error_class = UnavailableError
     return error_class(
         text,

@@ -1,20 +1,27 @@
-"""Arguments and results for any API method, built from its descriptors, each value different from every default."""
+"""What stands at the other end of a client under test: a handler that keeps what it is given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mm_plugin._proto.services import api_methods
-from mm_plugin.api.table import APIMethod, Kind
+from mm_plugin.api.table import APIMethod
+from mm_plugin.testing.parity_samples import JSON_SAMPLE, arguments_of, result_of, sample_request, sample_response
 from mm_plugin.transport.link import APIReceiver
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-JSON_SAMPLE: Mapping[str, Any] = {"int": 3, "float": 0.5, "text": "ä", "list": [1, None, {"deep": True}], "empty": {}}
-_DEPTH = 3
+__all__ = ("JSON_SAMPLE", "DirectCaller", "Recorder", "sample_arguments", "sample_result")
+
+
+def sample_arguments(row: APIMethod) -> dict[str, Any]:
+    """Every parameter of a method, as a caller gives it."""
+    return arguments_of(row, sample_request(row))
+
+
+def sample_result(row: APIMethod) -> Any:
+    """The result of a method, as it returns it."""
+    return result_of(row, sample_response(row))
 
 
 class DirectCaller:
@@ -48,90 +55,3 @@ class Recorder:
             return self.outcome
 
         return answer
-
-
-def sample_arguments(row: APIMethod) -> dict[str, Any]:
-    """Every parameter of a method, as a caller gives it."""
-    message = _sample_message(api_methods()[row.rpc].request)
-    kinds = {parameter.name: parameter.kind for parameter in row.parameters}
-    return {name: _python(message, name, kind) for name, kind in kinds.items()}
-
-
-def sample_result(row: APIMethod) -> Any:
-    """The result of a method, as it returns it."""
-    message = _sample_message(api_methods()[row.rpc].response)
-    values = [_python(message, result.name, result.kind) for result in row.results]
-    return None if not values else values[0] if len(values) == 1 else tuple(values)
-
-
-def _python(message: Message, name: str, kind: Kind) -> Any:
-    value = getattr(message, name)
-    match kind:
-        case Kind.LIST:
-            return list(value)
-        case Kind.MAP:
-            return dict(value)
-        case Kind.STRUCT | Kind.PAIRS:
-            return dict(JSON_SAMPLE)
-        case _:
-            return value
-
-
-def _sample_message(message_class: type[Message]) -> Message:
-    message = message_class()
-    _fill(message, count(1), 0)
-    return message
-
-
-def _fill(message: Message, numbers: count[int], depth: int) -> None:
-    fields: Any = message.DESCRIPTOR.fields
-    for field in fields:
-        if field.name == "error" and depth == 0:
-            continue
-        if field.message_type is None:
-            value = _scalar(field, next(numbers))
-            if field.is_repeated:
-                getattr(message, field.name).extend([value, _scalar(field, next(numbers))])
-            else:
-                setattr(message, field.name, value)
-        elif field.message_type.GetOptions().map_entry:
-            _fill_map(message, field, numbers, depth)
-        elif field.message_type.file.name == "google/protobuf/struct.proto":
-            _fill_json(getattr(message, field.name), field.message_type.name)
-        elif depth < _DEPTH:
-            target = getattr(message, field.name)
-            if field.is_repeated:
-                _fill(target.add(), numbers, depth + 1)
-                target.add()
-            else:
-                _fill(target, numbers, depth + 1)
-                target.SetInParent()
-
-
-def _fill_map(message: Message, field: Any, numbers: count[int], depth: int) -> None:
-    target = getattr(message, field.name)
-    if field.message_type.fields_by_name["value"].message_type is None:
-        target[f"key {next(numbers)}"] = f"value {next(numbers)}"
-    elif depth < _DEPTH:
-        _fill(target[f"key {next(numbers)}"], numbers, depth + 1)
-
-
-def _fill_json(target: Any, name: str) -> None:
-    if name == "Struct":
-        target.update({"sample": 0.5})
-    else:
-        target.string_value = "sample"
-
-
-def _scalar(field: Any, number: int) -> Any:
-    if field.enum_type is not None:
-        return field.enum_type.values[-1].number
-    match field.type:
-        case field.TYPE_STRING:
-            return f"{field.name} {number} ü"
-        case field.TYPE_BYTES:
-            return f"{field.name} {number}".encode() + b"\x00\xff"
-        case field.TYPE_BOOL:
-            return True
-        case _:
-            return number

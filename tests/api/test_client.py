@@ -15,6 +15,7 @@ from mm_plugin._proto.user_pb2 import User
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.exceptions import (
     ConfigurationError,
+    ConnectionLostError,
     DeadlineError,
     NotFoundError,
     PluginAPIError,
@@ -131,12 +132,89 @@ async def test_cancellation_reaches_the_link() -> None:
     assert caller.cancelled
 
 
+# -- options ---------------------------------------------------------------------------------------------------
+
+
+def keeper(deadlines: list[float | None]) -> Caller:
+    """Answer and keep the deadlines."""
+
+    def answer(deadline: float | None) -> Message:
+        deadlines.append(deadline)
+        return KVGetResponse()
+
+    return Caller(answer)
+
+
+async def timeouts(api: PluginAPIClient, deadlines: list[float | None], count: int) -> list[float]:
+    """Make some calls and return the time that each was given, in whole seconds."""
+    before = anyio.current_time()
+    for _ in range(count):
+        await api.kv_get("key")
+    given, deadlines[:] = deadlines[:], []
+    return [round(deadline - before) for deadline in given if deadline is not None]
+
+
+async def test_options_set_the_time_of_calls_inside() -> None:
+    """The innermost options count, longer or shorter than api_timeout_s; outside it holds again."""
+    deadlines: list[float | None] = []
+    api = PluginAPIClient.on_link(keeper(deadlines))
+    with api.options(timeout_s=100):
+        assert await timeouts(api, deadlines, 2) == [100, 100]
+        with api.options(timeout_s=7):
+            assert await timeouts(api, deadlines, 1) == [7]
+            with anyio.move_on_after(3):
+                assert await timeouts(api, deadlines, 1) == [3]
+        assert await timeouts(api, deadlines, 1) == [100]
+        with api.options(timeout_s=float("inf")):
+            await api.kv_get("key")
+            assert deadlines == [None]
+            deadlines.clear()
+    assert await timeouts(api, deadlines, 1) == [30]
+
+
+async def test_options_belong_to_one_client_and_to_tasks_begun_inside() -> None:
+    """Another client keeps its time; a task started inside keeps the options to its end."""
+    deadlines: list[float | None] = []
+    caller = keeper(deadlines)
+    api, other = PluginAPIClient.on_link(caller), PluginAPIClient.on_link(caller)
+    go_on = anyio.Event()
+    found: list[list[float]] = []
+
+    async def task() -> None:
+        await go_on.wait()
+        found.append(await timeouts(api, deadlines, 1))
+
+    async with anyio.create_task_group() as tasks:
+        with api.options(timeout_s=100):
+            assert await timeouts(other, deadlines, 1) == [30]
+            tasks.start_soon(task)
+        go_on.set()
+    assert found == [[100]]
+
+
+@pytest.mark.parametrize(("timeout_s", "error"), [(0, ValueError), (-1, ValueError), (float("nan"), ValueError)])
+def test_a_time_that_is_none_is_refused(timeout_s: float, error: type[Exception]) -> None:
+    """A timeout that is not above zero is a ValueError before anything is called; what is no number a TypeError."""
+    api = PluginAPIClient("")
+    with pytest.raises(error, match="timeout_s must be above 0"), api.options(timeout_s=timeout_s):
+        pytest.fail("the options were taken")
+    with pytest.raises(TypeError, match="not str"), api.options(timeout_s=wrong("5")):
+        pytest.fail("the options were taken")
+
+
 # -- errors ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [FailureKind.UNREACHABLE, FailureKind.LOST])
-async def test_a_transport_failure_is_unavailable(kind: FailureKind) -> None:
-    """A server that cannot be reached, or goes away during the call, is UnavailableError with the failure as cause."""
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (FailureKind.UNREACHABLE, UnavailableError),
+        (FailureKind.REFUSED, UnavailableError),
+        (FailureKind.LOST, ConnectionLostError),
+    ],
+)
+async def test_a_transport_failure_is_unavailable(kind: FailureKind, error: type[PluginAPIError]) -> None:
+    """A call that never reached the server is UnavailableError, one that may have been carried out its subclass."""
     failure = CallFailure("gone", kind=kind, code=StatusCode.UNAVAILABLE)
 
     def answer(_: float | None) -> Message:
@@ -144,7 +222,8 @@ async def test_a_transport_failure_is_unavailable(kind: FailureKind) -> None:
 
     with pytest.raises(UnavailableError, match="gone") as caught:
         await PluginAPIClient.on_link(Caller(answer)).get_user("id")
-    assert caught.value.__cause__ is failure
+    assert type(caught.value) is error
+    assert (caught.value.__cause__, caught.value.status_code) == (failure, 0)
 
 
 async def test_an_error_without_an_id_is_an_error() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from mm_plugin._proto.common_pb2 import AppError
 from mm_plugin.exceptions import (
     AlreadyExistsError,
+    ConnectionLostError,
     DeadlineError,
     NotFoundError,
     PermissionDeniedError,
@@ -110,7 +111,8 @@ def test_prose_has_no_id() -> None:
     ("kind", "error_class"),
     [
         (FailureKind.UNREACHABLE, UnavailableError),
-        (FailureKind.LOST, UnavailableError),
+        (FailureKind.LOST, ConnectionLostError),
+        (FailureKind.REFUSED, UnavailableError),
         (FailureKind.DEADLINE, DeadlineError),
     ],
 )
