@@ -117,29 +117,34 @@ class SocketListener(Listener[SocketStream]):
         listening.setblocking(False)
         self._socket = listening
 
-    async def serve(self, handler: Callable[[SocketStream], Any], task_group: TaskGroup | None = None) -> None:
-        """Hand each connection to ``handler`` in a task of its own, until cancelled or closed."""
-        if task_group is not None:
-            await self._accept(handler, task_group)
-        else:
-            async with anyio.create_task_group() as tasks:
-                await self._accept(handler, tasks)
+    async def accept(self) -> SocketStream:
+        """Wait for the next connection.
 
-    async def _accept(self, handler: Callable[[SocketStream], Any], tasks: TaskGroup) -> None:
+        Raises:
+            ClosedResourceError: The listener has been closed.
+        """
+        await checkpoint_if_cancelled()
         while True:
+            if self._socket.fileno() < 0:
+                raise anyio.ClosedResourceError
             try:
-                connected, _ = self._socket.accept()
+                return SocketStream(self._socket.accept()[0])
             except BlockingIOError:
                 await anyio.wait_readable(self._socket)
             except OSError as error:
-                if self._socket.fileno() < 0:
-                    raise anyio.ClosedResourceError from error
                 if error.errno in _EXHAUSTED:  # wait until somebody closes something; the queue keeps the others
                     logger.warning("cannot take a connection: %s", os.strerror(error.errno or 0))
                     await anyio.sleep(limits.accept_pause_s)
                 # else: the peer has gone before we came
-            else:
-                tasks.start_soon(handler, SocketStream(connected))
+
+    async def serve(self, handler: Callable[[SocketStream], Any], task_group: TaskGroup | None = None) -> None:
+        """Hand each connection to ``handler`` in a task of its own, until cancelled or closed."""
+        if task_group is None:
+            async with anyio.create_task_group() as tasks:
+                await self.serve(handler, tasks)
+        else:
+            while True:
+                task_group.start_soon(handler, await self.accept())
                 await checkpoint()
 
     async def aclose(self) -> None:
