@@ -29,7 +29,7 @@ class Controller:
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the service's handler by path."""
-        return {"/plugin.GRPCController/Shutdown": Unary(self._shutdown, Empty, Empty)}
+        return {"/plugin.GRPCController/Shutdown": Unary(self._shutdown, Empty, Empty, background=True)}
 
     async def _shutdown(self, request: Empty, info: CallInfo) -> Empty:  # noqa: ARG002
         # Whoever waits runs only after this task has returned, and with that answered.

@@ -39,7 +39,9 @@ class Health:
     def handlers(self) -> Mapping[str, Handler]:
         """Return the service's handlers by path."""
         return {
-            "/grpc.health.v1.Health/Check": Unary(self._check, HealthCheckRequest, HealthCheckResponse),
+            "/grpc.health.v1.Health/Check": Unary(
+                self._check, HealthCheckRequest, HealthCheckResponse, background=True
+            ),
             "/grpc.health.v1.Health/Watch": Streaming(
                 self._watch, HealthCheckRequest, HealthCheckResponse, background=True
             ),

@@ -18,10 +18,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anyio.abc import SocketListener
-
 from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError
+from mm_plugin.transport.grpc.sockets import SocketListener
 from mm_plugin.wire.handshake import Handshake
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ async def open_listener(
         multiplex=False if environ.get(MULTIPLEX) else None,
     )
     try:
-        async with await SocketListener.from_socket(listening) as listener:
+        async with SocketListener(listening) as listener:
             yield listener, handshake
     finally:
         if path is not None:
