@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVarTuple
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.registry import Binding, collect_bindings
 from mm_plugin.plugin.background import Background, Every, OnCrash, check_every
-from mm_plugin.plugin.hook_methods import HookMethods
+from mm_plugin.plugin.hook_methods import HookMethods, MaybeAwaitable
+from mm_plugin.plugin.http import http_surface_of, serve_http_binding
 from mm_plugin.transport.call_metrics import CallMetrics
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
     from mm_plugin.api.client import PluginAPIClient
     from mm_plugin.messages.manifest import Manifest
+    from mm_plugin.serve_http.mounts import Surface
     from mm_plugin.serve_http.request import Request
     from mm_plugin.serve_http.response import Response
     from mm_plugin.settings import RuntimeConfig
     from mm_plugin.transport.interceptors import Interceptor
     from mm_plugin.transport.link import APICaller
 
-__all__ = ("Attachment", "Plugin", "attach", "bindings_of", "intervals_of")
+__all__ = ("Attachment", "Plugin", "attach", "bindings_of", "intervals_of", "surface_of")
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -67,15 +69,26 @@ class Plugin(HookMethods):
 
     _hook_bindings: ClassVar[Mapping[HookName, Binding]] = MappingProxyType({})
     _intervals: ClassVar[Mapping[str, Every]] = MappingProxyType({})
+    _http_surface: ClassVar[Surface | None] = None
     _attachment: Attachment | None = None
+
+    #: The longest request body that HTTP handlers take, None for any; a longer one is answered with 413.
+    max_body_octets: int | None = None
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls._hook_bindings = collect_bindings(cls, Plugin)
+        cls._http_surface = http_surface_of(cls)
+        if cls._http_surface is not None:
+            cls._hook_bindings = MappingProxyType({HookName.ServeHTTP: serve_http_binding(), **cls._hook_bindings})
         cls._intervals = check_every(cls)
 
-    async def serve_http(self, request: Request, response: Response, /) -> None:
-        """Answer one HTTP request to ``/plugins/<id>/``; the body and the answer are streams, there is no deadline."""
+    def serve_http(self, request: Request, response: Response, /) -> MaybeAwaitable[None]:
+        """Answer one HTTP request to ``/plugins/<id>/``; the body and the answer are streams, there is no deadline.
+
+        With ``@route`` or mounted apps it gets what those do not answer. A ``def`` runs in a worker thread, with
+        ``request.sync`` and ``response.sync``.
+        """
 
     def interceptors(self) -> Sequence[Interceptor]:
         """Return what stands around every hook call, ServeHTTP's included, and every API call; the first is outermost.
@@ -215,3 +228,8 @@ def intervals_of(plugin: Plugin) -> Mapping[str, tuple[Callable[[], object], Eve
     """Return the methods of a plugin that run at intervals, by their names."""
     marks = plugin._intervals  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
     return {name: (getattr(plugin, name), mark) for name, mark in marks.items()}
+
+
+def surface_of(plugin: Plugin) -> Surface | None:
+    """Return a plugin's routes and mounts; None where it has none."""
+    return plugin._http_surface  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors

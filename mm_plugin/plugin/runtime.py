@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskStatus
 
+from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.dispatch import Handler, HookDispatcher
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
@@ -21,8 +22,9 @@ from mm_plugin.hooks.table import HOOK_TABLE
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.plugin.activation import Activation
 from mm_plugin.plugin.declared import call as call_author
+from mm_plugin.plugin.http import PluginHTTP
 from mm_plugin.plugin.intercepted import InterceptedHandler
-from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of, intervals_of
+from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of, intervals_of, surface_of
 from mm_plugin.transport.interceptors import CallDirection, CallInfo, InterceptedAPI, Interceptors
 
 if TYPE_CHECKING:
@@ -64,12 +66,14 @@ class PluginRuntime:
             )
             for name, binding in bindings.items()
         }
-        self._activation = Activation(attachment, dict(handlers), threads, at_intervals=intervals_of(plugin))
-        serve_http = bindings.get(HookName.ServeHTTP)
-        self._serve_http: Callable[[Request, Response], Awaitable[None] | None] | None = (
-            None if serve_http is None else getattr(plugin, serve_http.attribute)
+        # Threads of its own: streams are long, and must not keep hooks waiting.
+        self._http_threads = HookThreads(limits.http_threads)
+        http = PluginHTTP(plugin, bindings.get(HookName.ServeHTTP), surface_of(plugin), self._http_threads)
+        self._max_body_octets = plugin.max_body_octets
+        self._serve_http: Callable[[Request, Response], Awaitable[None] | None] | None = http.handler
+        self._activation = Activation(
+            attachment, dict(handlers), threads, preparations=(http.start,), at_intervals=intervals_of(plugin)
         )
-        self._http_threads = HookThreads()  # of its own: streams are long, and must not keep hooks waiting
         self._listed = sorted({*bindings, *_ALWAYS})
         for name, function in (
             (HookName.OnActivate, self._activation.activate),
@@ -96,7 +100,7 @@ class PluginRuntime:
         from mm_plugin.serve_http.exchange import run_http
 
         handler = None if self._serve_http is None else self._serve_http_intercepted
-        await run_http(exchange, handler)
+        await run_http(exchange, handler, max_body_octets=self._max_body_octets)
 
     async def _serve_http_intercepted(self, request: Request, response: Response) -> None:
         assert self._serve_http is not None

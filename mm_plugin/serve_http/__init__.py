@@ -1,6 +1,6 @@
 """Requests, responses and the exchange of one HTTP call."""
 
-from mm_plugin.serve_http.exchange import HTTPHandler, check_handler, run_http
+from mm_plugin.serve_http.exchange import HTTPHandler, run_http
 from mm_plugin.serve_http.headers import Headers, ResponseHeaders
 from mm_plugin.serve_http.request import Request, RequestBody
 from mm_plugin.serve_http.response import Response
@@ -12,6 +12,5 @@ __all__ = (
     "RequestBody",
     "Response",
     "ResponseHeaders",
-    "check_handler",
     "run_http",
 )

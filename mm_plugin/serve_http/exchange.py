@@ -14,61 +14,101 @@ import inspect
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from functools import partial
+from typing import Protocol, TypeAlias, cast
 
 import anyio
+from anyio import to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from mm_plugin import limits
-from mm_plugin.exceptions import HookRegistrationError, RequestBodyAbortedError, RequestTooLargeError
+from mm_plugin.exceptions import RequestBodyAbortedError, RequestFormatError, RequestTooLargeError
 from mm_plugin.serve_http.request import Request, RequestBody
 from mm_plugin.serve_http.response import Response
 from mm_plugin.transport.link import HTTPExchange, ResponseHead
 
-__all__ = ("HTTPHandler", "check_handler", "run_http")
+__all__ = ("HTTPHandler", "RunInThread", "run_http")
 
 logger = logging.getLogger("mm_plugin.serve_http")
 
-#: What answers a request: an author's ``serve_http``.
-HTTPHandler: TypeAlias = Callable[[Request, Response], Awaitable[None]]
+#: What answers a request: an author's ``serve_http``, async or not.
+HTTPHandler: TypeAlias = Callable[[Request, Response], Awaitable[None] | None]
 
 
-def check_handler(handler: Callable[..., object]) -> None:
-    """Check that ``handler`` can serve HTTP; for the moment when a plugin class is created.
+class RunInThread(Protocol):
+    """Runs a function in a worker thread; once cancelled it returns at once and leaves the thread to itself."""
 
-    Raises:
-        HookRegistrationError: It is a blocking function. Reading and writing a stream awaits, so ``serve_http`` is
-            ``async def``; blocking work belongs into ``anyio.to_thread.run_sync``.
-    """
-    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)):
-        name = getattr(handler, "__qualname__", repr(handler))
-        raise HookRegistrationError(
-            f"{name} serves HTTP and must be `async def`: use anyio.to_thread.run_sync for blocking work inside it"
-        )
+    async def __call__(self, function: Callable[[], None], /) -> None:
+        """Run it."""
+        ...
 
 
-async def run_http(exchange: HTTPExchange, handler: HTTPHandler | None) -> None:
+async def _run_in_thread(function: Callable[[], None], /) -> None:
+    await to_thread.run_sync(function, abandon_on_cancel=True)
+
+
+async def run_http(
+    exchange: HTTPExchange,
+    handler: HTTPHandler | None,
+    *,
+    max_body_octets: int | None = None,
+    run_in_thread: RunInThread = _run_in_thread,
+) -> None:
     """Answer one HTTP request with ``handler``; returns once the response has been finished or aborted.
 
     Without a handler the answer is 404. A handler that raises before the head gives a plain 500 without traceback
-    (413 for RequestTooLargeError, 400 for a body that broke off), after the head the response is aborted, so that the
-    client sees a broken body and not a whole one. Each is logged once.
+    (413 for RequestTooLargeError, 400 for RequestFormatError and for a body that broke off), after the head the
+    response is aborted, so that the client sees a broken body and not a whole one. Each is logged once.
 
     Cancellation cancels the handler and aborts the response. The handler's ``finally`` blocks run; what they await
     needs a shielded scope of their own, such as ``anyio.move_on_after(1, shield=True)``. The abort is shielded for
-    ``limits.cleanup_s``.
+    ``limits.cleanup_s``. The thread of a blocking handler is left to itself: its next read or write raises.
+
+    Args:
+        exchange: The request.
+        handler: ``async def``, or ``def``, which runs in a worker thread.
+        max_body_octets: The longest body taken, unless the handler says otherwise. A declared length over it is
+            answered with 413 before the handler runs or anything is read.
+        run_in_thread: Runs blocking handlers.
     """
     if handler is None:
         await _send_page(exchange, 404)
         return
+    call = handler if is_async(handler) else _in_thread(handler, run_in_thread)
     deadline = math.inf if exchange.deadline is None else exchange.deadline
     # One piece more is in the pump's hands.
     pieces, body_pieces = anyio.create_memory_object_stream[bytes](limits.http_body_pieces - 1)
-    body = RequestBody(body_pieces)
+    body = RequestBody(exchange.head, body_pieces)
+
+    async def limited(request: Request, response: Response) -> None:
+        if max_body_octets is not None:
+            body.limit(max_body_octets)
+        await cast("Awaitable[None]", call(request, response))
+
     with anyio.CancelScope(deadline=deadline), pieces, body_pieces:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_pump, exchange, pieces, body, name="HTTP pump")
-            tasks.start_soon(_respond, exchange, handler, body, tasks.cancel_scope, name="HTTP handler")
+            tasks.start_soon(_respond, exchange, limited, body, tasks.cancel_scope, name="HTTP handler")
+
+
+def is_async(handler: Callable[..., object]) -> bool:
+    """Tell whether a handler is ``async def``, itself or by its ``__call__``."""
+    while isinstance(handler, partial):
+        handler = cast("Callable[..., object]", handler.func)
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+def _in_thread(handler: HTTPHandler, run_in_thread: RunInThread) -> HTTPHandler:
+    async def run(request: Request, response: Response) -> None:
+        def block() -> None:
+            result = handler(request, response)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError("serve_http is no `async def` but returned a coroutine; make it one")
+
+        await run_in_thread(block)
+
+    return run
 
 
 async def _pump(exchange: HTTPExchange, pieces: MemoryObjectSendStream[bytes], body: RequestBody) -> None:
@@ -78,10 +118,17 @@ async def _pump(exchange: HTTPExchange, pieces: MemoryObjectSendStream[bytes], b
             while piece := await exchange.receive():
                 await pieces.send(piece)
         except RequestBodyAbortedError as error:
-            body.break_off(error)
+            body.end(error)
+        else:
+            body.end()
 
 
-async def _respond(exchange: HTTPExchange, handler: HTTPHandler, body: RequestBody, both: anyio.CancelScope) -> None:
+async def _respond(
+    exchange: HTTPExchange,
+    handler: Callable[[Request, Response], Awaitable[None]],
+    body: RequestBody,
+    both: anyio.CancelScope,
+) -> None:
     """Run the handler, end the response and then cancel ``both`` tasks, of which only the pump still runs."""
     request, response = Request(exchange.head, body), Response(exchange)
     ended = False
@@ -105,11 +152,14 @@ async def _answer_failure(exchange: HTTPExchange, request: Request, response: Re
     if isinstance(error, RequestTooLargeError):
         logger.warning("%s", error)
         status = 413
-    elif isinstance(error, RequestBodyAbortedError):
+    elif isinstance(error, RequestBodyAbortedError | RequestFormatError):
         logger.info("%s: %s", what, error)
         status = 400
     else:
-        logger.error("serve_http failed at %s", what, exc_info=error)
+        context = exchange.head.context
+        request_id = "" if context is None else context.request_id
+        extra = {"hook": "ServeHTTP", "request_id": request_id}
+        logger.error("hook ServeHTTP failed at %s", what, exc_info=error, extra=extra)
         status = 500
     if not response.started:
         await _send_page(exchange, status)

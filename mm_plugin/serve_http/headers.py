@@ -8,12 +8,12 @@ See:    RFC 9110, sections 5.1 (names), 5.5 (values) and 5.6.2 (tokens)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
 from mm_plugin.exceptions import ResponseStateError
 from mm_plugin.types import HeaderFields
 
-__all__ = ("Headers", "ResponseHeaders")
+__all__ = ("Headers", "ResponseHeaders", "parse_cookies")
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Controls but for the tab, and surrogates, which no encoding can carry.
@@ -118,3 +118,19 @@ class ResponseHeaders(Headers, MutableMapping[str, str]):
     def _check_open(self) -> None:
         if self._sent:
             raise ResponseStateError("headers cannot be changed after the head has been sent; set them before writing")
+
+
+def parse_cookies(fields: Iterable[str]) -> dict[str, str]:
+    """Return the cookies of ``Cookie`` fields by name; of equal names the first counts (RFC 6265, section 5.4).
+
+    What has no ``=`` or no name is left out, as servers do; quotes around a value are removed.
+    """
+    cookies: dict[str, str] = {}
+    for pair in (pair for field in fields for pair in field.split(";")):
+        name, equals, value = pair.strip().partition("=")
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        if equals and name.strip():
+            cookies.setdefault(name.strip(), value)
+    return cookies

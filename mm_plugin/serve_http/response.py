@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import AbstractAsyncContextManager
 from enum import Enum, unique
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mm_plugin import limits
 from mm_plugin.exceptions import ResponseStateError
-from mm_plugin.serve_http.headers import ResponseHeaders
+from mm_plugin.serve_http.headers import Headers, ResponseHeaders
 from mm_plugin.transport.link import HTTPExchange, ResponseHead
+
+if TYPE_CHECKING:
+    from mm_plugin.serve_http.events import EventStream
+    from mm_plugin.serve_http.sync import SyncResponse
+    from mm_plugin.types import JSONValue
 
 __all__ = ("Response",)
 
@@ -64,8 +74,22 @@ class Response:
         """Whether the response is complete."""
         return self._state is _State.FINISHED
 
-    async def write(self, data: bytes | bytearray | memoryview | str) -> None:
+    @property
+    def is_bodyless(self) -> bool:
+        """Whether what is written is left out, because the request was HEAD, or must not be, by the status."""
+        return self._is_head_request or self._status in (204, 304)
+
+    @cached_property
+    def sync(self) -> SyncResponse:
+        """The same response for a blocking handler, which runs in a worker thread."""
+        from mm_plugin.serve_http.sync import SyncResponse
+
+        return SyncResponse(self)
+
+    async def write(self, data: bytes | bytearray | memoryview | str, *, flush: bool = False) -> None:
         """Send a piece of the body, text as UTF-8; the head goes first where it has not been sent.
+
+        With ``flush`` everything written so far reaches the client now.
 
         In the answer to HEAD the body is left out. Cancellation may leave a part sent, so no further write is
         possible; the client then sees a broken response.
@@ -83,12 +107,14 @@ class Response:
                 f"Content-Length allows {self._left} octets more, but {len(octets)} were to be written"
             )
         await self._start()
-        if not octets or self._is_head_request:
+        if self._is_head_request:
+            octets = b""
+        if not (octets or flush):
             return
         if self._left is not None:
             self._left -= len(octets)
         self._state = _State.BUSY
-        await self._exchange.write(octets)
+        await self._exchange.write(octets, flush=flush)
         self._state = _State.OPEN
 
     async def flush(self) -> None:
@@ -120,6 +146,92 @@ class Response:
         self._state = _State.BUSY
         await self._exchange.finish()
         self._state = _State.FINISHED
+
+    # -- whole responses --------------------------------------------------------------------------------------
+
+    async def json(self, value: JSONValue, *, status: int | None = None) -> None:
+        """Answer with a value as JSON and finish.
+
+        Raises:
+            TypeError: JSON cannot say it; nothing was sent.
+            ValueError: It is not finite, or holds itself; nothing was sent.
+            ResponseStateError: The head has been sent.
+        """
+        octets = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        await self._send_whole(octets, "application/json", status)
+
+    async def text(self, text: str, *, status: int | None = None) -> None:
+        """Answer with plain text and finish; another Content-Type that has been set stays.
+
+        Raises:
+            ResponseStateError: The head has been sent.
+        """
+        await self._send_whole(text.encode(), "text/plain; charset=utf-8", status)
+
+    async def redirect(self, url: str, *, status: int = 303) -> None:
+        """Send the client elsewhere and finish.
+
+        Args:
+            url: Where; a path below the plugin begins with ``request.prefix``.
+            status: 303 makes it a GET, 307 and 308 keep the method.
+
+        Raises:
+            ValueError: The status is no redirect, or the url is not ASCII or has control characters.
+            ResponseStateError: The head has been sent.
+        """
+        if status not in (301, 302, 303, 307, 308):
+            raise ValueError(f"status {status} is no redirect; use 301, 302, 303, 307 or 308")
+        if not url.isascii():
+            raise ValueError("the url of a redirect must be ASCII; percent-encode it (urllib.parse.quote)")
+        self.headers["Location"] = url
+        await self._send_whole(b"", None, status)
+
+    async def send_file(
+        self, path: str | os.PathLike[str], *, content_type: str | None = None, filename: str | None = None
+    ) -> None:
+        """Answer with a file and finish; worker threads read it piece by piece.
+
+        A request for one range gets that part (206), a client that has the file already 304.
+
+        Args:
+            path: The file. Never join it with what a client gave without a check.
+            content_type: Guessed from the name where absent.
+            filename: Makes the browser save it under this name instead of showing it.
+
+        Raises:
+            OSError: The file cannot be opened; nothing was sent.
+            ResponseStateError: The head has been sent, or the file shrank meanwhile.
+        """
+        from mm_plugin.serve_http.files import send_file
+
+        headers = Headers(self._exchange.head.headers)
+        await send_file(self, headers, path, content_type=content_type, filename=filename)
+
+    def events(self, *, keep_alive_s: float | None = None) -> AbstractAsyncContextManager[EventStream]:
+        """Open a stream of server-sent events within ``async with``; its head goes out at once.
+
+        Leaving the context does not end the response; the handler's return does.
+
+        Args:
+            keep_alive_s: Sends a comment as often, so that proxies do not take an idle stream for dead.
+
+        Raises:
+            ResponseStateError: The head has been sent.
+        """
+        from mm_plugin.serve_http.events import open_events
+
+        return open_events(self, keep_alive_s=keep_alive_s)
+
+    async def _send_whole(self, octets: bytes, content_type: str | None, status: int | None) -> None:
+        if status is not None:
+            self.status = status
+        if content_type is not None and "Content-Type" not in self.headers:
+            self.headers["Content-Type"] = content_type
+        self.headers["Content-Length"] = str(len(octets))
+        await self.write(octets)
+        await self.finish()
+
+    # -- the head ---------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
         if self._state is _State.OPEN:

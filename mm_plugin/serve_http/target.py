@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 
+from mm_plugin import limits
+
 __all__ = ("Query", "split_target")
 
 
-def split_target(url: str) -> tuple[str, str]:
-    """Split a url into its path, percent-decoded, and its query as it stands.
+def split_target(url: str) -> tuple[str, str, str]:
+    """Split a url into its path as it stands, its path percent-decoded, and its query as it stands.
 
     Takes the origin form (``/path?query``, also where the path starts with two slashes) and tolerates the absolute
     form (RFC 9112, section 3.2). An empty path is ``/``.
@@ -20,14 +22,18 @@ def split_target(url: str) -> tuple[str, str]:
         cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
         url = rest[cut:]
     path, _, query = url.partition("?")
-    return unquote(path) or "/", query
+    return path or "/", unquote(path) or "/", query
 
 
 class Query(Mapping[str, str]):
-    """The parameters of a query, percent-decoded; as a mapping each name has its first value."""
+    """The parameters of a query or a form, percent-decoded; as a mapping each name has its first value.
+
+    Raises:
+        ValueError: There are more of them than ``limits.http_parameters``.
+    """
 
     def __init__(self, text: str) -> None:
-        self._pairs = parse_qsl(text, keep_blank_values=True)
+        self._pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=limits.http_parameters)
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of a parameter, in order; empty where there is none."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import math
 
 import anyio
 import pytest
 
 from mm_plugin import limits
-from mm_plugin.exceptions import HookRegistrationError, RemoteProtocolError, RequestBodyAbortedError
-from mm_plugin.serve_http import Request, Response, check_handler, run_http
+from mm_plugin.exceptions import RemoteProtocolError, RequestBodyAbortedError
+from mm_plugin.serve_http import Request, Response, run_http
 from mm_plugin.transport.link import RequestHead, ResponseHead
 from tests.serve_http.served import ask, get, read_answer, served
 
@@ -76,7 +74,7 @@ async def test_a_crash_before_the_head_is_a_plain_500(caplog: pytest.LogCaptureF
     assert "x-secret" not in dict(answer.head.headers)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert record.getMessage() == "serve_http failed at GET /path"
+    assert record.getMessage() == "hook ServeHTTP failed at GET /path"
     assert record.exc_info is not None
 
 
@@ -302,21 +300,3 @@ async def test_an_aborted_body_ends_after_its_pieces() -> None:
     await run_http(exchange, handler)
     assert seen == [b"a", b"b"]
     assert exchange.done == ["head 422", "finish"]
-
-
-class _Callable:
-    async def __call__(self, request: Request, response: Response) -> None: ...
-
-
-def test_only_coroutine_functions_serve_http() -> None:
-    """A blocking function is refused with what to do instead."""
-    check_handler(_copy)
-    check_handler(_Callable())
-    check_handler(functools.partial(_copy))
-
-    def blocking(request: Request, response: Response) -> None: ...
-
-    with pytest.raises(HookRegistrationError, match=r"blocking serves HTTP and must be `async def`.*to_thread"):
-        check_handler(blocking)
-    with pytest.raises(HookRegistrationError, match="async def"):
-        check_handler(math.sqrt)

@@ -121,7 +121,7 @@ class WrongResults(Plugin):
     ) -> Dismiss:
         raise NotImplementedError
 
-    def serve_http(self, request: Request, response: Response) -> None: ...  # type: ignore[override]
+    def serve_http(self, request: Request, response: Response) -> str: ...  # type: ignore[override]
 
 
 @hook(on_failure="reject")  # type: ignore[call-overload, untyped-decorator]

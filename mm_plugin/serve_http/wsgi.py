@@ -1,0 +1,123 @@
+"""Run a WSGI app behind a plugin, in a worker thread, with both bodies streamed.
+
+Layer:  serve_http. Of the libraries known to us none bridges WSGI on Trio too, so this is our own.
+Errors: what the app raises is answered as for any handler: 500, or a broken response after the head.
+See:    PEP 3333
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from anyio import from_thread
+
+from mm_plugin.serve_http.request import Request
+from mm_plugin.serve_http.response import Response
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ("WSGIApp", "serve_wsgi")
+
+_ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]"
+#: A WSGI app; what it is given is ``environ`` and ``start_response``.
+WSGIApp: TypeAlias = Callable[..., Iterable[bytes]]
+
+
+def serve_wsgi(app: WSGIApp, request: Request, response: Response, *, at: str, plugin: object) -> None:
+    """Answer one request with a WSGI app; call this in a worker thread of the event loop.
+
+    Each piece that the app yields reaches the client before the next is asked for.
+    """
+    pieces = app(_environ(request, at=at, plugin=plugin), partial(_start_response, response))
+    try:
+        for piece in pieces:
+            if piece and not response.is_bodyless:
+                response.sync.write(piece, flush=True)
+    finally:
+        close: object = getattr(pieces, "close", None)
+        if callable(close):
+            close()
+
+
+def _start_response(
+    response: Response, status: str, headers: list[tuple[str, str]], exc_info: _ExcInfo | None = None
+) -> Callable[[bytes], None]:
+    """Set status and headers (PEP 3333, "The start_response() Callable"); returns the old ``write``."""
+    if exc_info is not None and response.started:
+        assert exc_info[1] is not None
+        raise exc_info[1].with_traceback(exc_info[2])
+    response.status = int(status.split(" ", 1)[0])
+    for name in list(response.headers):
+        del response.headers[name]  # a second call takes the place of the first
+    for name, value in headers:
+        response.headers.add(name, value)
+    return partial(response.sync.write, flush=True)
+
+
+def _environ(request: Request, *, at: str, plugin: object) -> dict[str, object]:
+    client, _, _ = request.remote_addr.rpartition(":")
+    server, _, port = request.host.partition(":")
+    secure = request.headers.get("X-Forwarded-Proto") == "https"
+    environ: dict[str, object] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": _native(request.prefix + at),
+        "PATH_INFO": _native(request.path.removeprefix(at)),
+        "QUERY_STRING": request.query_string,
+        "SERVER_NAME": server or "localhost",
+        "SERVER_PORT": port or ("443" if secure else "80"),
+        "SERVER_PROTOCOL": request.proto,
+        "REMOTE_ADDR": client.strip("[]"),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "https" if secure else "http",
+        "wsgi.input": io.BufferedReader(_Input(request)),
+        "wsgi.input_terminated": True,  # reading ends at the body's end, whatever its length
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "mattermost.user_id": request.user_id,
+        "mattermost.context": request.context,
+        "mattermost.plugin": plugin,
+    }
+    if request.content_length >= 0:
+        environ["CONTENT_LENGTH"] = str(request.content_length)
+    if request.host:
+        environ["HTTP_HOST"] = request.host
+    for name in request.headers:
+        key = name.upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            environ[key] = request.headers[name]
+        elif key != "CONTENT_LENGTH" and "_" not in name:  # X_A must not pass for X-A
+            separator = "; " if key == "COOKIE" else ", "
+            environ[f"HTTP_{key}"] = _native(separator.join(request.headers.get_all(name)))
+    return environ
+
+
+def _native(text: str) -> str:
+    """Spell text as WSGI has it: its UTF-8 octets as one character each."""
+    return text.encode().decode("latin-1")
+
+
+class _Input(io.RawIOBase):
+    """The request body as a file of a worker thread."""
+
+    def __init__(self, request: Request) -> None:
+        self._body = request.body
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object, /) -> int:
+        target = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        if not self._rest:
+            self._rest = memoryview(from_thread.run(self._body.receive))
+        octets = min(len(target), len(self._rest))
+        target[:octets] = self._rest[:octets]
+        self._rest = self._rest[octets:]
+        return octets
