@@ -1,15 +1,14 @@
-"""Read a plugin's manifest: ``plugin.json`` into a frozen, typed model.
+"""Read a plugin's manifest: ``plugin.json``, or the same in YAML, into a frozen, typed model.
 
 Job:    say what a bundle claims about itself, and refuse what the server would refuse.
 Layer:  messages. Reads one file; no event loop, no third-party model library.
 Input:  the bundle's folder, or the manifest's octets.
 Output: Manifest. Unknown keys are ignored, as the server ignores them.
-Errors: ManifestError, one sentence with file, field (dotted path) and what was expected.
+Errors: ManifestError, one sentence with file, line, field (dotted path) and what was expected.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from types import MappingProxyType
 from typing import NoReturn, cast
 
 from mm_plugin.exceptions import ManifestError
+from mm_plugin.messages.manifest_text import ManifestText, decode_json, decode_yaml, kind_of
 from mm_plugin.types import JSONObject
 
 __all__ = ("Manifest", "ManifestServer", "PythonSettings", "load_manifest", "parse_manifest")
@@ -30,15 +30,6 @@ _ID = re.compile(r"[a-zA-Z0-9_.-]{3,190}")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _RUNTIMES = ("", "go", "python")
 _DEPENDENCY_MODES = ("", "system", "venv", "bundled")
-_JSON_NAMES: Mapping[type, str] = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    type(None): "null",
-}
 
 
 def _empty() -> JSONObject:
@@ -50,7 +41,8 @@ class PythonSettings:
     """``server.python``: how the plugin's interpreter is to be found.
 
     Attributes:
-        dependency_mode: ``system``, ``venv``, ``bundled``, or "" where it is not said.
+        dependency_mode: ``system`` (the machine's Python), ``venv`` (a virtual environment in the bundle), ``bundled``
+            (the packages lie in the bundle themselves), or "" where it is not said.
         venv_path: Folder of the virtual environment, relative to the bundle.
         requirements_path: The requirements file, relative to the bundle.
     """
@@ -68,7 +60,7 @@ class ManifestServer:
         executable: Path relative to the bundle, where no platform's own is given.
         executables: The same by platform, such as ``linux-amd64``.
         runtime: ``python``, ``go``, or "" (which means go, unless the executable ends in ``.py``).
-        python_version: The Python it asks for, free text.
+        python_version: The Python it needs, such as ``3.11`` (that one or newer) or ``>=3.11,<3.14``.
         python: How the interpreter is to be found.
     """
 
@@ -109,42 +101,42 @@ class Manifest:
 
 
 def load_manifest(bundle: Path) -> Manifest:
-    """Read the manifest of a bundle.
+    """Read the manifest of a bundle: plugin.json, else plugin.yaml or plugin.yml.
 
     Args:
-        bundle: The bundle's folder, which holds ``plugin.json``.
+        bundle: The bundle's folder.
 
     Raises:
         ManifestError: There is none, it cannot be read, or it is wrong.
     """
-    path = bundle / FILE_NAME
-    try:
-        octets = path.read_bytes()
-    except FileNotFoundError:
-        if not bundle.is_dir():
-            raise ManifestError(f"{bundle}: expected the folder of a plugin, found no such folder") from None
-        for name in _YAML_NAMES:
-            if (bundle / name).is_file():
-                raise ManifestError(f"{bundle / name}: YAML is not read here; write the same as {FILE_NAME}") from None
-        raise ManifestError(f"{path}: no such file; the root of a plugin must hold {FILE_NAME}") from None
-    except NotADirectoryError:
-        raise ManifestError(f"{bundle}: expected the folder of a plugin, found a file") from None
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return parse_manifest(octets, where=str(path))
+    for name in (FILE_NAME, *_YAML_NAMES):
+        path = bundle / name
+        try:
+            octets = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            raise ManifestError(f"{bundle}: expected the folder of a plugin, found a file") from None
+        except OSError as error:
+            raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+        return parse_manifest(octets, where=str(path))
+    if not bundle.is_dir():
+        raise ManifestError(f"{bundle}: expected the folder of a plugin, found no such folder")
+    raise ManifestError(f"{bundle / FILE_NAME}: no such file; the root of a plugin must hold {FILE_NAME}")
 
 
 def parse_manifest(octets: bytes, *, where: str = FILE_NAME) -> Manifest:
     """Read a manifest.
 
     Args:
-        octets: The JSON text in UTF-8.
+        octets: The text in UTF-8: YAML where ``where`` ends in .yaml or .yml, else JSON.
         where: The file's name for errors.
 
     Raises:
-        ManifestError: It is wrong; the text names file, field and what was expected.
+        ManifestError: It is wrong; the text names file, line, field and what was expected.
     """
-    root = _Section(_decode(octets, where), where)
+    text = (decode_yaml if where.endswith((".yaml", ".yml")) else decode_json)(octets, where)
+    root = _Section(text.fields, text)
     plugin_id = root.text("id", required="the plugin's id, such as com.example.guard")
     if not _ID.fullmatch(plugin_id):
         root.wrong("id", f"expected 3 to 190 of the characters A-Z a-z 0-9 - _ . , found {plugin_id[:200]!r}")
@@ -189,48 +181,23 @@ def _python(section: _Section | None) -> PythonSettings:
     )
 
 
-def _decode(octets: bytes, where: str) -> dict[str, object]:
-    try:
-        text = octets.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = octets.count(b"\n", 0, error.start) + 1
-        raise ManifestError(f"{where}: line {line}: expected UTF-8, found octet 0x{octets[error.start]:02x}") from None
-    try:
-        value: object = json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{where}: line {error.lineno}, column {error.colno}: bad JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:  # a number too long, NaN, nesting too deep
-        raise ManifestError(f"{where}: bad JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ManifestError(f"{where}: expected an object with the plugin's id, found {_kind(value)}")
-    return cast("dict[str, object]", value)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"JSON has no {name}")
-
-
-def _kind(value: object) -> str:
-    return _JSON_NAMES.get(type(value), type(value).__name__)
-
-
 class _Section:
-    """One object of the manifest, which knows its dotted path."""
+    """One object of the manifest, which knows its path."""
 
-    def __init__(self, fields: Mapping[str, object], where: str, path: str = "") -> None:
+    def __init__(self, fields: Mapping[str, object], whole: ManifestText, path: tuple[str, ...] = ()) -> None:
         self._fields = fields
-        self._where = where
+        self._whole = whole
         self._path = path
 
     def wrong(self, name: str, text: str) -> NoReturn:
-        raise ManifestError(f"{self._where}: {self._path}{name}: {text}")
+        raise ManifestError(f"{self._whole.place((*self._path, name))}: {text}")
 
     def text(self, name: str, *, required: str = "") -> str:
         value = self._fields.get(name)
         if value is None:
             value = ""
         if not isinstance(value, str):
-            self.wrong(name, f"expected text, found {_kind(value)}")
+            self.wrong(name, f"expected text, found {kind_of(value)}")
         if required and not value.strip():
             self.wrong(name, f"is missing; expected {required}")
         return value
@@ -252,14 +219,14 @@ class _Section:
         if value is None:
             return _empty()
         if not isinstance(value, dict):
-            self.wrong(name, f"expected an object, found {_kind(value)}")
+            self.wrong(name, f"expected an object, found {kind_of(value)}")
         return MappingProxyType(cast("dict[str, None]", value))
 
     def section(self, name: str) -> _Section | None:
         value = self._fields.get(name)
         if value is None:
             return None
-        return _Section(self.mapping(name), self._where, f"{self._path}{name}.")
+        return _Section(self.mapping(name), self._whole, (*self._path, name))
 
     def text_mapping(self, name: str) -> Mapping[str, str]:
         inner = self.section(name)

@@ -5,8 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mm_plugin.exceptions import ManifestError
 from mm_plugin.messages.manifest import Manifest, load_manifest, parse_manifest
@@ -66,28 +65,34 @@ def test_frozen() -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"id": None}, "plugin.json: id: is missing; expected the plugin's id, such as com.example.guard"),
-        ({"id": " "}, "plugin.json: id: is missing"),
-        ({"id": 5}, "plugin.json: id: expected text, found a number"),
-        ({"id": "ab"}, "plugin.json: id: expected 3 to 190 of the characters"),
-        ({"id": "a/../b"}, "plugin.json: id: expected 3 to 190 of the characters"),
-        ({"id": "com.example\n"}, "plugin.json: id: expected 3 to 190 of the characters"),
-        ({"id": "ä" * 5}, "plugin.json: id: expected 3 to 190 of the characters"),
-        ({"id": "a" * 191}, "plugin.json: id: expected 3 to 190 of the characters"),
-        ({"name": ""}, "plugin.json: name: is missing; expected the name people see"),
-        ({"version": "1.2"}, "plugin.json: version: expected a version such as 1.2.3, found '1.2'"),
-        ({"min_server_version": "v9.0.0"}, "plugin.json: min_server_version: expected a version"),
-        ({"server": []}, "plugin.json: server: expected an object, found a list"),
-        ({"server": {}}, "plugin.json: server.executable: expected the path of the program"),
-        ({"server": {"executable": True}}, "plugin.json: server.executable: expected text, found a boolean"),
-        ({"server": {"executable": "p", "runtime": "java"}}, "plugin.json: server.runtime: expected one of go, python"),
-        ({"server": {"executables": {"linux-amd64": 1}}}, "plugin.json: server.executables.linux-amd64: expected text"),
+        ({"id": None}, "plugin.json: line 1: id: is missing; expected the plugin's id, such as com.example.guard"),
+        ({"id": " "}, "plugin.json: line 1: id: is missing"),
+        ({"id": 5}, "plugin.json: line 1: id: expected text, found a number"),
+        ({"id": "ab"}, "plugin.json: line 1: id: expected 3 to 190 of the characters"),
+        ({"id": "a/../b"}, "plugin.json: line 1: id: expected 3 to 190 of the characters"),
+        ({"id": "com.example\n"}, "plugin.json: line 1: id: expected 3 to 190 of the characters"),
+        ({"id": "ä" * 5}, "plugin.json: line 1: id: expected 3 to 190 of the characters"),
+        ({"id": "a" * 191}, "plugin.json: line 1: id: expected 3 to 190 of the characters"),
+        ({"name": ""}, "plugin.json: line 1: name: is missing; expected the name people see"),
+        ({"version": "1.2"}, "plugin.json: line 1: version: expected a version such as 1.2.3, found '1.2'"),
+        ({"min_server_version": "v9.0.0"}, "plugin.json: line 1: min_server_version: expected a version"),
+        ({"server": []}, "plugin.json: line 1: server: expected an object, found a list"),
+        ({"server": {}}, "plugin.json: line 1: server.executable: expected the path of the program"),
+        ({"server": {"executable": True}}, "plugin.json: line 1: server.executable: expected text, found a boolean"),
+        (
+            {"server": {"executable": "p", "runtime": "java"}},
+            "plugin.json: line 1: server.runtime: expected one of go, python",
+        ),
+        (
+            {"server": {"executables": {"linux-amd64": 1}}},
+            "plugin.json: line 1: server.executables.linux-amd64: expected text",
+        ),
         (
             {"server": {"executable": "p.py", "python": {"dependency_mode": "poetry"}}},
-            "plugin.json: server.python.dependency_mode: expected one of system, venv, bundled, found 'poetry'",
+            "plugin.json: line 1: server.python.dependency_mode: expected one of system, venv, bundled, found 'poetry'",
         ),
-        ({"settings_schema": "x"}, "plugin.json: settings_schema: expected an object, found text"),
-        ({"props": 1.5}, "plugin.json: props: expected an object, found a number"),
+        ({"settings_schema": "x"}, "plugin.json: line 1: settings_schema: expected an object, found text"),
+        ({"props": 1.5}, "plugin.json: line 1: props: expected an object, found a number"),
     ],
 )
 def test_wrong_field(fields: dict[str, object], sentence: str) -> None:
@@ -128,16 +133,14 @@ def test_load(tmp_path: Path) -> None:
 
 
 def test_load_missing(tmp_path: Path) -> None:
-    """A missing folder, a missing file, a file for a folder and YAML each have their own sentence."""
+    """A missing folder, a missing file and a file for a folder each have their own sentence."""
     with pytest.raises(ManifestError, match="no such folder"):
         load_manifest(tmp_path / "nowhere")
     with pytest.raises(ManifestError, match=r"no such file; the root of a plugin must hold plugin\.json"):
         load_manifest(tmp_path)
-    (tmp_path / "plugin.yaml").write_text("id: x")
-    with pytest.raises(ManifestError, match=r"plugin.yaml: YAML is not read here; write the same as plugin.json"):
-        load_manifest(tmp_path)
+    (tmp_path / "file").touch()
     with pytest.raises(ManifestError, match="found a file"):
-        load_manifest(tmp_path / "plugin.yaml")
+        load_manifest(tmp_path / "file")
     (tmp_path / "plugin.json").mkdir()
     with pytest.raises(ManifestError, match=r"plugin.json: cannot be read"):
         load_manifest(tmp_path)
