@@ -91,17 +91,21 @@ class Guard(Plugin):
     async def serve_http(self, request: Request, response: Response) -> None:
         if request.path != "/events":
             response.status = 404
-            return await response.write("Live decisions are at events, below this path.\n")
-        if not request.user_id:
+            await response.write("Live decisions are at events, below this path.\n")
+        elif not request.user_id:
             response.status = 401
-            return await response.write("Sign in to watch.\n")
+            await response.write("Sign in to watch.\n")
+        else:
+            await self.show_decisions(response)
+
+    async def show_decisions(self, response: Response) -> None:
+        """Stream what is decided from now on, until the watcher goes away."""
         response.headers["Content-Type"] = "text/event-stream"
-        await response.write(": watching\n\n")
-        await response.flush()
         watcher, events = anyio.create_memory_object_stream[str](WATCHER_EVENTS)
         self.watchers[watcher] = events
         with watcher, events:
             try:
+                watcher.send_nowait(": watching\n\n")
                 async for event in events:
                     await response.write(event)
                     await response.flush()

@@ -92,17 +92,14 @@ async def _run(options: DevOptions) -> int:
         )
         async with server as running:
             passed = not options.tour or await run_tour(running, partial(print, flush=True))
-            if options.once:
-                return 0 if passed else 1
-            print(await hints(running, manifest.id, options.backend), flush=True)
-            await anyio.sleep_forever()
+            if not options.once:
+                print(await hints(running, manifest.id, options.backend), flush=True)
+                await anyio.sleep_forever()
+            return 0 if passed else 1
     except ConfigurationError as error:
         return _complain(str(error))
     except PluginStartError as error:
-        # Lines of a log have been shown as such; what remains is what a crash leaves.
-        lines = [f"    {line}" for line in error.stderr if not line.startswith("{")]
-        return _complain("\n".join([error.reason, *lines]), code=1)
-    raise AssertionError("unreachable")
+        return _complain(error.reason, code=1)  # what the plugin wrote has been logged line by line
 
 
 def _complain(text: str, *, code: int = 2) -> int:

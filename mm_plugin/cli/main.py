@@ -1,23 +1,26 @@
-"""The entry point of ``mm-plugin``: everything heavy is imported only when a command needs it."""
+"""The entry point of ``mm-plugin``: works without the extra ``dev`` as far as to say that it is needed."""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 __all__ = ("main",)
 
 #: What the extra ``dev`` brings.
-_EXTRA = {"click", "hypercorn", "starlette"}
+_EXTRA = ("click", "hypercorn", "starlette")
 
 
 def main() -> None:
     """Run the command line; always ends with SystemExit."""
-    try:
-        from mm_plugin.cli.commands import commands
+    for name in _EXTRA:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            sys.stderr.write(f"mm-plugin needs {name}; install it with: pip install 'mm-plugin[dev]'\n")
+            raise SystemExit(1) from None
+    from mm_plugin.cli.commands import commands
 
-        commands(prog_name="mm-plugin")
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        sys.stderr.write(f"mm-plugin needs {error.name}; install it with: pip install 'mm-plugin[dev]'\n")
-        raise SystemExit(1) from None
+    commands(prog_name="mm-plugin")

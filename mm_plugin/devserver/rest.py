@@ -7,6 +7,7 @@ See:    https://api.mattermost.com
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mm_plugin.devserver.api_server import SERVER_VERSION, manifest_message, plugin_status
-from mm_plugin.devserver.errors import denied
+from mm_plugin.devserver.errors import denied, failed
 from mm_plugin.devserver.json_forms import fill_message, json_of
-from mm_plugin.devserver.rest_request import COOKIE, Call, error_response, handle_http_error
+from mm_plugin.devserver.rest_request import COOKIE, Call, answer_unknown, error_response
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.messages.commands import CommandArgs
 from mm_plugin.messages.posts import Post
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ("rest_app",)
 
+logger = logging.getLogger("mm_plugin.devserver")
+
 _Answer = Callable[[Call], Awaitable[Response]]
+_FAULT = failed("api.context.internal.app_error", "The server failed; its log says why.")
 
 
 def rest_app(app: App) -> Starlette:
@@ -48,6 +52,9 @@ def rest_app(app: App) -> Starlette:
                 response = await answer(call)
             except PluginAPIError as error:
                 response = error_response(error, call.request_id)
+            except Exception:
+                logger.exception("%s %s failed, request %s", method, request.url.path, call.request_id)
+                response = error_response(_FAULT, call.request_id)
             response.headers["X-Request-Id"] = call.request_id
             response.headers["X-Version-Id"] = SERVER_VERSION
             return response
@@ -82,7 +89,7 @@ def rest_app(app: App) -> Starlette:
             route("GET", "/plugins", _plugins),
             route("GET", "/plugins/statuses", _plugin_statuses),
         ],
-        exception_handlers={HTTPException: handle_http_error, Exception: handle_http_error},
+        exception_handlers={HTTPException: answer_unknown},
     )
 
 

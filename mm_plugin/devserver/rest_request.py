@@ -7,14 +7,13 @@ Errors: the server's own; ``error_response`` writes them as Mattermost's JSON.
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, cast
 
 from starlette.responses import JSONResponse
 
 from mm_plugin import limits
 from mm_plugin.devserver.api import DevServerAPI
-from mm_plugin.devserver.errors import denied, failed, invalid, missing, too_large, unauthenticated
+from mm_plugin.devserver.errors import denied, invalid, missing, too_large, unauthenticated
 from mm_plugin.host.hook_client import HookContext
 from mm_plugin.messages.errors import app_error_of
 from mm_plugin.messages.helpers import new_id
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
     from mm_plugin.messages.users import Session
     from mm_plugin.types import JSONObject
 
-__all__ = ("COOKIE", "Call", "error_response", "handle_http_error")
-
-logger = logging.getLogger("mm_plugin.devserver")
+__all__ = ("COOKIE", "Call", "answer_unknown", "error_response")
 
 COOKIE = "MMAUTHTOKEN"
 
@@ -119,11 +116,13 @@ class Call:
             ValidationError: It is none.
             TooLargeError: It is longer than ``limits.devserver_body_octets``.
         """
-        octets = bytearray()
+        octets, total = bytearray(), 0
         async for piece in self._request.stream():
-            octets += piece
-            if len(octets) > limits.devserver_body_octets:
-                raise too_large(f"A request has at most {limits.devserver_body_octets} octets.")
+            total += len(piece)
+            if total <= limits.devserver_body_octets:
+                octets += piece  # what is too long is read to its end all the same: clients send before they listen
+        if total > limits.devserver_body_octets:
+            raise too_large(f"A request has at most {limits.devserver_body_octets} octets.")
         try:
             value: object = json.loads(octets)
         except (ValueError, RecursionError):
@@ -164,11 +163,6 @@ def error_response(error: PluginAPIError, request_id: str = "") -> JSONResponse:
     return JSONResponse(body, status_code=message.status_code)
 
 
-async def handle_http_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer what no route answers: an unknown path or method, or an error of our own."""
-    status = getattr(error, "status_code", 500)
-    if status in {404, 405}:
-        return error_response(missing("api.context.404.app_error", f"{request.method} {request.url.path}"), new_id())
-    request_id = new_id()
-    logger.error("%s %s failed, request %s", request.method, request.url.path, request_id, exc_info=error)
-    return error_response(failed("api.context.internal.app_error", "The server failed; its log says why."), request_id)
+async def answer_unknown(request: Request, _error: Exception) -> JSONResponse:
+    """Answer what no route answers: an unknown path, or a method that the path does not have."""
+    return error_response(missing("api.context.404.app_error", f"{request.method} {request.url.path}"), new_id())

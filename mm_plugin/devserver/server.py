@@ -31,7 +31,7 @@ from mm_plugin.host.options import HostOptions
 from mm_plugin.host.wires import HostWire
 from mm_plugin.messages.manifest import Manifest
 
-__all__ = ("DevServer", "open_app", "open_devserver")
+__all__ = ("DevServer", "open_app", "open_devserver", "open_door")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ async def open_devserver(
         ManifestError: A plugin.json is missing or wrong.
         PluginStartError: A plugin did not start.
     """
-    async with open_store(state) as store, open_app(store, options=options) as app, _open_door(app, host, port) as url:
+    async with open_store(state) as store, open_app(store, options=options) as app, open_door(app, host, port) as url:
         seed = await open_seed(app)
         for bundle in bundles:
             await app.host.start(bundle)
@@ -113,8 +113,20 @@ async def open_devserver(
 
 
 @asynccontextmanager
-async def _open_door(app: App, host: str, port: int) -> AsyncGenerator[str]:
-    """Serve HTTP while the context is open; gives the URL."""
+async def open_door(app: App, host: str, port: int) -> AsyncGenerator[str]:
+    """Serve REST and the gateway over HTTP while the context is open.
+
+    Args:
+        app: The server.
+        host: Address to listen on.
+        port: 0 takes a free one.
+
+    Returns:
+        The URL, without a slash at the end.
+
+    Raises:
+        ConfigurationError: The address cannot be used.
+    """
     try:
         async with anyio.create_task_group() as tasks:
             try:

@@ -1,0 +1,101 @@
+"""The whole server with a real plugin process: opened, used, closed, and opened again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mm_plugin.devserver.server import open_devserver
+from mm_plugin.exceptions import ConfigurationError, ManifestError, PluginStartError
+from mm_plugin.host.options import HostOptions
+from mm_plugin.host.state import PluginState
+from mm_plugin.settings import BACKEND
+
+PLUGIN = """
+from mm_plugin import Command, CommandResponse, Plugin, Post, run_plugin
+
+class Keeper(Plugin):
+    async def on_activate(self):
+        await self.api.register_command(Command(trigger="keep"))
+
+    async def execute_command(self, context, args):
+        count = int(await self.api.kv_get("count") or b"0") + 1
+        await self.api.kv_set("count", str(count).encode())
+        return CommandResponse(text=str(count))
+
+    async def on_deactivate(self):
+        user = await self.api.get_user_by_username("ada")
+        team = await self.api.get_team_by_name("dev")
+        channel = await self.api.get_channel_by_name(team.id, "town-square")
+        await self.api.create_post(Post(user_id=user.id, channel_id=channel.id, message="good night"))
+
+run_plugin(Keeper)
+"""
+
+
+def options(backend: str) -> HostOptions:
+    return HostOptions(interpreter=Path(sys.executable), environment={BACKEND: backend})
+
+
+def write_bundle(folder: Path, code: str) -> Path:
+    folder.mkdir()
+    (folder / "plugin.json").write_text(
+        '{"id": "com.example.keeper", "name": "Keeper", "server": {"runtime": "python", "executable": "plugin.py"}}'
+    )
+    (folder / "plugin.py").write_text(code)
+    return folder
+
+
+async def answers(url: str) -> bool:
+    async with httpx.AsyncClient() as client:
+        try:
+            return (await client.get(f"{url}/api/v4/system/ping")).status_code == 200
+        except httpx.ConnectError:
+            return False
+
+
+async def test_state_and_plugin_outlive_a_restart(tmp_path: Path, anyio_backend: str) -> None:
+    """Keys, posts and people are there after a restart, commands are registered anew, OnDeactivate may still post."""
+    bundle, state = write_bundle(tmp_path / "keeper", PLUGIN), tmp_path / "state.sqlite"
+    ids: list[str] = []
+    for run in (1, 2):
+        async with open_devserver([bundle], state=state, options=options(anyio_backend)) as server:
+            ids.append(server.seed.users["ada"].id)
+            headers = {"Authorization": f"Bearer {server.seed.tokens['ada']}"}
+            async with httpx.AsyncClient(base_url=f"{server.url}/api/v4", headers=headers) as client:
+                body = {"channel_id": server.seed.channel.id, "command": "/keep"}
+                assert (await client.post("/commands/execute", json=body)).json()["text"] == str(run)
+                assert len((await client.get("/commands")).json()) == 1
+                posts = (await client.get(f"/channels/{server.seed.channel.id}/posts")).json()
+                assert [post["message"] for post in posts["posts"].values()] == ["good night"] * (run - 1)
+        assert server.app.host.plugins["com.example.keeper"].state is PluginState.NOT_RUNNING
+        assert not await answers(server.url)
+    assert ids[0] == ids[1]
+
+
+async def test_what_cannot_start_leaves_nothing_running(tmp_path: Path, anyio_backend: str) -> None:
+    """A wrong bundle, a plugin that dies and a port that is taken are each their own error, and nothing stays."""
+    dying = write_bundle(tmp_path / "dying", "raise SystemExit(1)")
+    with pytest.raises(PluginStartError, match="exited with code 1"):
+        async with open_devserver([dying], options=options(anyio_backend)):
+            pass
+    with pytest.raises(ManifestError):
+        async with open_devserver([tmp_path / "nothing"]):
+            pass
+    async with open_devserver([]) as server:
+        port = int(server.url.rpartition(":")[2])
+        with pytest.raises(ConfigurationError, match=str(port)):
+            async with open_devserver([], port=port):
+                pass
+        assert await answers(server.url)
+
+
+async def test_the_bodys_own_exception_comes_out_as_it_is(anyio_backend: str) -> None:
+    """An error inside the context is not wrapped into groups, and the server is closed."""
+    with pytest.raises(KeyError, match="mine"):
+        async with open_devserver([], options=options(anyio_backend)) as server:
+            raise KeyError("mine")
+    assert not await answers(server.url)
