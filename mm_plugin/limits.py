@@ -70,8 +70,6 @@ accept_pause_s = 0.05
 socket_write_s = 30.0
 #: Longest wait for the peer after our last frame, before the socket is closed.
 connection_linger_s = 0.5
-#: Messages that wait undelivered in one gRPC stream (its octets are bounded by the stream's window anyway).
-grpc_stream_messages = 16
 #: Octets of custom metadata on one call.
 grpc_metadata_octets = 16_384
 #: Longest ``grpc-message`` we send, before percent-encoding: head blocks must stay under the peer's limit.
@@ -134,6 +132,25 @@ host_ask_stop_s = 1.0
 host_exit_grace_s = 2.0
 #: After SIGTERM, before SIGKILL.
 host_terminate_grace_s = 1.0
+
+#: From one health check of a running plugin to the next, as in the Go host.
+host_ping_interval_s = 30.0
+#: Pings in a row that must fail before a plugin counts as failed, as in the Go host.
+host_pings = 3
+#: The failure within the window that turns a plugin off, as in the Go host.
+host_failures = 3
+#: How long a failure counts, as in the Go host.
+host_failure_window_s = 3_600.0
+#: Failures that are remembered at most where there is no limit; the pause has long reached its longest by then.
+host_failures_remembered = 64
+#: Before the first restart; it doubles with each further failure.
+host_restart_pause_s = 1.0
+#: The longest pause before a restart.
+host_restart_pause_most_s = 60.0
+#: How long an interpreter may take to say its version.
+host_interpreter_answer_s = 10.0
+#: How often a wait that a debugger has suspended looks whether the debugger has gone.
+host_debugger_poll_s = 0.5
 
 # -- background work ------------------------------------------------------------------------------------------
 
