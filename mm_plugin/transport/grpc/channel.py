@@ -77,7 +77,7 @@ class GRPCChannel:
         self._open_byte_stream = connect
         self._authority = authority
         self._limit_octets = message_limit_octets
-        self._tasks: TaskGroup = anyio.create_task_group()
+        self._tasks: TaskGroup
         self._connection: ClientConnection | None = None
         self._attempt: _Attempt | None = None
         self._reached = False
@@ -86,7 +86,7 @@ class GRPCChannel:
         self._closed = True
 
     async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
+        self._tasks = await anyio.create_task_group().__aenter__()
         self._closed = False
         return self
 

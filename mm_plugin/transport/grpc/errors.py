@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 from mm_plugin.exceptions import MMPluginError, StatusCode
 from mm_plugin.transport.link import FailureKind
-from mm_plugin.wire.grpc import FramingError
 
 if TYPE_CHECKING:
     from grpclib.exceptions import GRPCError
@@ -59,8 +58,6 @@ def status_error_of(error: Exception) -> GRPCStatusError | None:
     """
     if isinstance(error, GRPCStatusError):
         return error
-    if isinstance(error, FramingError):
-        return GRPCStatusError(error.code, str(error))
     grpclib = sys.modules.get("grpclib.exceptions")
     if grpclib is not None and isinstance(error, grpclib.GRPCError):
         theirs = cast("GRPCError", error)

@@ -227,3 +227,50 @@ async def test_health_service_of_grpclib(serve: Serve) -> None:
             assert second is not None
             assert second.status == HealthCheckResponse.NOT_SERVING
             await stream.cancel()
+
+
+async def test_steps_out_of_order(serve: Serve) -> None:
+    """Steps that grpclib refuses are refused here, on both sides, and a call never begun ends quietly."""
+
+    async def careless(stream: MessageStream) -> None:
+        with pytest.raises(ProtocolError):
+            await stream.send_trailing_metadata()
+        await stream.send_initial_metadata()
+        with pytest.raises(ProtocolError):
+            await stream.send_initial_metadata()
+        await stream.send_message(message("x"))
+        with pytest.raises(ProtocolError):
+            await stream.send_message(message("y"))
+        await stream.send_trailing_metadata(status=Status.ABORTED, status_message="so")
+        for again in (stream.send_trailing_metadata, stream.cancel):
+            with pytest.raises(ProtocolError):
+                await again()
+
+    service = EchoService()
+    service.Unary = careless  # type: ignore[method-assign]
+    async with serve(handlers_of(service)) as served, served.channel() as channel:
+        stub = EchoStub(channel)
+        async with stub.Unary.open():
+            pass
+        with pytest.raises(GRPCError) as caught:
+            await stub.Unary(message("x"))
+        assert (caught.value.status, caught.value.message) == (Status.ABORTED, "so")
+        async with stub.Unary.open() as one:
+            with pytest.raises(ProtocolError):
+                await one.send_request(end=True)
+            await one.send_request()
+            for wrong in (one.send_request, one.end, one.recv_trailing_metadata):
+                with pytest.raises(ProtocolError):
+                    await wrong()
+            await one.cancel()
+            with pytest.raises(ProtocolError):
+                await one.cancel()
+        async with stub.StreamStream.open() as stream:
+            await stream.send_request(end=True)
+            with pytest.raises(ProtocolError):
+                await stream.recv_trailing_metadata()
+            with pytest.raises(ProtocolError):
+                await stream.send_message(message("late"))
+            await stream.recv_initial_metadata()
+            with pytest.raises(ProtocolError):
+                await stream.recv_initial_metadata()

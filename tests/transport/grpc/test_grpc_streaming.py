@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.health.v1.health_pb2 import HealthCheckRequest
 
 from mm_plugin import limits
 from mm_plugin.exceptions import LocalProtocolError, StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Streaming, Unary
-from mm_plugin.transport.grpc.streams import ServerStream
+from mm_plugin.transport.grpc.streams import ClientStream, ServerStream
 from mm_plugin.transport.link import FailureKind
 
 from .conftest import Serve
@@ -356,3 +359,80 @@ async def test_cancelled_here(serve: Serve) -> None:
             await stream.recv_message()
         assert caught.value.code is StatusCode.CANCELLED
         assert caught.value.kind is FailureKind.STATUS
+
+
+async def test_every_wait_ends_at_the_deadline(serve: Serve) -> None:
+    """Waiting for the head, for the status and for room to send ends at the deadline as receiving does."""
+
+    async def deaf(stream: BytesStream) -> None:
+        await anyio.sleep_forever()
+
+    async with serve(streaming(deaf)) as served, served.channel() as channel:
+
+        async def flood(stream: ClientStream[bytes, bytes]) -> None:
+            while True:
+                await stream.send_message(bytes(100_000))
+
+        for wait in (ClientStream.recv_initial, ClientStream.recv_trailing, flood):
+            deadline = anyio.current_time() + 0.05
+            async with channel.open_stream(PATH, bytes, bytes, deadline=deadline) as stream:
+                with anyio.fail_after(5), pytest.raises(GRPCStatusError) as caught:
+                    await wait(stream)
+                assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_wait_for_the_status(serve: Serve) -> None:
+    """The status can be waited for by itself: it gives the trailing metadata, or raises."""
+
+    async def answer(stream: BytesStream) -> None:
+        if await stream.recv_message() == b"fail":
+            raise GRPCError(Status.ABORTED, "as asked")
+        stream.set_trailing((("a", "b"),))
+
+    async with serve(streaming(answer)) as served, served.channel() as channel:
+        async with channel.open_stream(PATH, bytes, bytes) as stream:
+            await stream.send_message(b"", end=True)
+            assert await stream.recv_trailing() == (("a", "b"),)
+        async with channel.open_stream(PATH, bytes, bytes) as stream:
+            await stream.send_message(b"fail", end=True)
+            with pytest.raises(GRPCStatusError) as caught:
+                await stream.recv_trailing()
+            assert (caught.value.code, caught.value.text) == (StatusCode.ABORTED, "as asked")
+
+
+async def test_undecodable_messages_of_a_stream(serve: Serve) -> None:
+    """A message that is none of the method's class is INTERNAL at whichever end finds it."""
+
+    async def take(stream: ServerStream[HealthCheckRequest, bytes]) -> None:
+        await stream.send_message(b"\xff")
+        await stream.recv_message()
+
+    handlers: dict[str, Handler] = {PATH: Streaming(take, HealthCheckRequest, bytes)}
+    async with (
+        serve(handlers) as served,
+        served.channel() as channel,
+        channel.open_stream(PATH, bytes, HealthCheckRequest) as stream,
+    ):
+        with pytest.raises(GRPCStatusError, match="decoded"):
+            await stream.recv_message()
+        await stream.send_message(b"\xff", end=True)
+        with pytest.raises(GRPCStatusError) as caught:
+            await stream.recv_trailing()
+        assert caught.value.code is StatusCode.INTERNAL
+
+
+async def test_metadata_that_cannot_be_sent(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """A handler's wrong metadata is logged and cancels the call; a caller's is refused before anything is sent."""
+
+    async def wrong(stream: BytesStream) -> None:
+        raise GRPCStatusError(StatusCode.ABORTED, "x", metadata=(("Wrong Name", "x"),))
+
+    async with serve(streaming(wrong)) as served, served.channel() as channel:
+        async with channel.open_stream(PATH, bytes, bytes) as stream:
+            with pytest.raises(GRPCStatusError) as caught:
+                await stream.recv_message()
+            assert caught.value.code is StatusCode.CANCELLED
+        assert "Wrong Name" in caplog.text
+        with pytest.raises(LocalProtocolError):
+            async with channel.open_stream(PATH, bytes, bytes, metadata=(("grpc-x", "y"),)):
+                pass
