@@ -1,9 +1,9 @@
-"""Find what to run: is a bundle a Python plugin, which interpreter, which script.
+"""Find what to run: is a bundle a Python plugin, which interpreter, which script, or which program.
 
 Job:    turn bundle and manifest into one command line, or say what is wrong with them.
 Layer:  host. Looks at the file system; starts nothing.
 Errors: ManifestError for what the manifest says, ConfigurationError for what the machine lacks.
-See:    reference of the Go host's Python supervisor, sections 1.1 and 1.2. Unlike it, ``venv_path`` is honoured,
+See:    reference of the Go host's Python supervisor, sections 1.1 and 1.2. Unlike it, ``server.python`` is honoured,
         an interpreter must be executable, and the path that is checked is the path that is run.
 """
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from mm_plugin.exceptions import ConfigurationError, ManifestError
-from mm_plugin.messages.manifest import Manifest, ManifestServer
+from mm_plugin.messages.manifest import Manifest, ManifestServer, PythonSettings
 
 __all__ = ("find_interpreter", "find_script", "is_python_plugin", "platform_name", "plugin_command")
 
@@ -39,7 +39,7 @@ def is_python_plugin(manifest: Manifest) -> bool:
 
 
 def plugin_command(bundle: Path, manifest: Manifest, *, fallback: Path | None = None) -> list[str]:
-    """Return the command line that starts a Python plugin.
+    """Return the command line that starts a plugin.
 
     Args:
         bundle: The bundle's folder.
@@ -48,19 +48,46 @@ def plugin_command(bundle: Path, manifest: Manifest, *, fallback: Path | None = 
             tool gives its own, ``Path(sys.executable)``, which certainly has this package.
 
     Raises:
-        ManifestError: The plugin has no server side, is not Python, or its script is not to be run.
+        ManifestError: The plugin has no server side, or what it names is not to be run.
         ConfigurationError: There is no interpreter.
     """
     server = manifest.server
     if server is None:
         raise ManifestError(f"{bundle}: server: is missing; expected the plugin's server side, there is nothing to run")
-    if not is_python_plugin(manifest):
-        raise ManifestError(
-            f'{bundle}: server.runtime: expected "python", or an executable that ends in .py; '
-            "only Python plugins can be run here"
-        )
     script = find_script(bundle, server)
-    return [str(find_interpreter(bundle, server.python.venv_path, fallback=fallback)), str(script)]
+    if is_python_plugin(manifest):
+        return [str(_interpreter_for(bundle, server.python, fallback)), str(script)]
+    if not os.access(script, os.X_OK):
+        raise ManifestError(
+            f"{bundle}: server.executable: {script} cannot be executed; make it executable with: chmod +x {script}, "
+            'or say that it is Python: "runtime": "python"'
+        )
+    return [str(script)]
+
+
+def _interpreter_for(bundle: Path, python: PythonSettings, fallback: Path | None) -> Path:
+    """Return the interpreter that ``server.python`` asks for; what it names must be there."""
+    requirements = python.requirements_path
+    if requirements:
+        where = f"{bundle}: server.python.requirements_path"
+        if not _inside(bundle, requirements, where).is_file():
+            raise ManifestError(f"{where}: there is no file {requirements!r} in the bundle")
+    match python.dependency_mode:
+        case "system" | "bundled" if python.venv_path:
+            raise ManifestError(
+                f"{bundle}: server.python.venv_path: a virtual environment is not used with dependency_mode "
+                f'"{python.dependency_mode}"; leave one of the two out'
+            )
+        case "system" | "bundled":
+            return _outside_the_bundle(bundle, fallback, None)
+        case "venv" if not python.venv_path and not any((bundle / venv).is_dir() for venv in _VENVS):
+            install = f" && venv/bin/pip install -r {requirements}" if requirements else ""
+            raise ManifestError(
+                f'{bundle}: server.python.dependency_mode: expected a virtual environment for "venv", found neither '
+                f"venv nor .venv; make it with: cd {bundle} && python3 -m venv venv{install}"
+            )
+        case _:
+            return find_interpreter(bundle, python.venv_path, fallback=fallback)
 
 
 def find_script(bundle: Path, server: ManifestServer) -> Path:
@@ -107,20 +134,22 @@ def find_interpreter(
     """
     root = Path(os.path.abspath(bundle))
     if venv_path:
-        inside = os.path.normpath(venv_path)
-        if os.path.isabs(inside) or inside.split(os.sep, 1)[0] == os.pardir:
-            raise ManifestError(f"{bundle}: server.python.venv_path: expected a path inside the bundle, {venv_path!r}")
-        found = _in_venv(root / inside)
+        where = f"{bundle}: server.python.venv_path"
+        venv = _inside(root, venv_path, where)
+        found = _in_venv(venv)
         if found is None:
             raise ManifestError(
-                f"{bundle}: server.python.venv_path: there is no bin/python in {venv_path!r}; "
-                f"make it with: python3 -m venv {root / inside}"
+                f"{where}: there is no bin/python in {venv_path!r}; make it with: python3 -m venv {venv}"
             )
         return found
-    for venv in _VENVS:
-        found = _in_venv(root / venv)
+    for name in _VENVS:
+        found = _in_venv(root / name)
         if found is not None:
             return found
+    return _outside_the_bundle(bundle, fallback, search_path)
+
+
+def _outside_the_bundle(bundle: Path, fallback: Path | None, search_path: str | None) -> Path:
     if fallback is not None:
         return fallback
     for name in _ON_PATH:
@@ -131,6 +160,14 @@ def find_interpreter(
         f"{bundle}: no Python to run the plugin with: neither venv/bin/python nor .venv/bin/python in the bundle, "
         "nor python3 or python on PATH"
     )
+
+
+def _inside(bundle: Path, path: str, where: str) -> Path:
+    """Return a path of the manifest, links kept; it must not lead out of the bundle."""
+    inside = os.path.normpath(path)
+    if os.path.isabs(inside) or inside.split(os.sep, 1)[0] == os.pardir:
+        raise ManifestError(f"{where}: expected a path inside the bundle, found {path!r}")
+    return bundle / inside
 
 
 def _in_venv(venv: Path) -> Path | None:

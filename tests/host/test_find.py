@@ -147,5 +147,42 @@ def test_command(tmp_path: Path) -> None:
     assert plugin_command(tmp_path, manifest(server), fallback=Path("/f")) == [str(wanted), str(script.resolve())]
     with pytest.raises(ManifestError, match="server: is missing"):
         plugin_command(tmp_path, manifest(None))
-    with pytest.raises(ManifestError, match="only Python plugins can be run here"):
-        plugin_command(tmp_path, manifest(ManifestServer(executable="plugin")))
+
+
+def test_other_program(tmp_path: Path) -> None:
+    """A program in any language is run as it is; it must be executable."""
+    program = executable(tmp_path / "server/plugin")
+    server = ManifestServer(executable="server/plugin", runtime="go")
+    assert plugin_command(tmp_path, manifest(server)) == [str(program.resolve())]
+    program.chmod(0o644)
+    with pytest.raises(ManifestError, match=r"cannot be executed; make it executable with: chmod \+x"):
+        plugin_command(tmp_path, manifest(server))
+
+
+def command(bundle: Path, **python: str) -> list[str]:
+    server = ManifestServer(executable="plugin.py", python=PythonSettings(**python))
+    return plugin_command(bundle, manifest(server), fallback=Path("/f"))
+
+
+def test_dependency_mode(tmp_path: Path) -> None:
+    """A mode of "venv" demands one in the bundle; "system" and "bundled" pass one over."""
+    executable(tmp_path / "plugin.py")
+    (tmp_path / "r.txt").touch()
+    with pytest.raises(ManifestError, match=r"python3 -m venv venv && venv/bin/pip install -r r\.txt$"):
+        command(tmp_path, dependency_mode="venv", requirements_path="r.txt")
+    with pytest.raises(ManifestError, match='a virtual environment is not used with dependency_mode "system"'):
+        command(tmp_path, dependency_mode="system", venv_path="venv")
+    venv = executable(tmp_path / "venv/bin/python")
+    assert command(tmp_path, dependency_mode="venv")[0] == str(venv)
+    assert command(tmp_path, dependency_mode="venv", venv_path="venv")[0] == str(venv)
+    assert command(tmp_path, dependency_mode="system")[0] == "/f"
+    assert command(tmp_path, dependency_mode="bundled")[0] == "/f"
+
+
+def test_requirements_path(tmp_path: Path) -> None:
+    """The requirements file must be there, and inside the bundle."""
+    executable(tmp_path / "plugin.py")
+    with pytest.raises(ManifestError, match=r"server\.python\.requirements_path: there is no file 'r\.txt'"):
+        command(tmp_path, requirements_path="r.txt")
+    with pytest.raises(ManifestError, match=r"server\.python\.requirements_path: expected a path inside the bundle"):
+        command(tmp_path, requirements_path="../r.txt")
