@@ -1,16 +1,31 @@
-"""Any method with any arguments its descriptors allow: Hypothesis looks for a value that gets lost or changed."""
+"""Every method with any arguments its descriptors allow, over each link and by each door.
+
+Hypothesis builds arguments, results and errors from the descriptors and looks for a value that gets lost or changed.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+import pytest
+from anyio import from_thread, to_thread
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from mm_plugin._proto.services import api_methods
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.table import APIMethod, Kind, api_table
-from mm_plugin.host.api_receiver import HandlerAPI
-from tests.api.api_samples import DirectCaller, Recorder
+from mm_plugin.exceptions import NotFoundError
+from mm_plugin.host.api_receiver import ErrorStyle, HandlerAPI
+from mm_plugin.transport.grpc.api_end import open_api_server
+from mm_plugin.transport.memory import memory_link
+from tests.api.api_samples import Recorder
+
+ROWS = list(api_table().values())
+#: Methods in one test, and examples of each.
+TOGETHER = 6
+EXAMPLES = 4
+GROUPS = [ROWS[first : first + TOGETHER] for first in range(0, len(ROWS), TOGETHER)]
 
 
 def _dicts(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -69,24 +84,89 @@ def _value(field: Any, kind: Kind) -> st.SearchStrategy[Any]:
             return _one(field, 0)
 
 
-@st.composite
-def calls(draw: st.DrawFn) -> tuple[APIMethod, dict[str, Any], Any]:
-    """Draw a method, all its arguments and its result."""
-    row = draw(st.sampled_from(list(api_table().values())))
+def calls_of(row: APIMethod) -> st.SearchStrategy[Any]:
+    """Draw all arguments of a method, and its result."""
     method = api_methods()[row.rpc]
     request, response = method.request.DESCRIPTOR.fields_by_name, method.response.DESCRIPTOR.fields_by_name
-    arguments = {p.name: draw(_value(request[p.name], p.kind)) for p in row.parameters}
-    results = tuple(draw(_value(response[r.name], r.kind)) for r in row.results)
-    return row, arguments, None if not results else results[0] if len(results) == 1 else results
+    arguments = st.fixed_dictionaries({p.name: _value(request[p.name], p.kind) for p in row.parameters})
+    results = st.tuples(*(_value(response[r.name], r.kind) for r in row.results))
+    one = len(row.results) == 1
+    return st.tuples(st.just(row), arguments, results.map(lambda r: r[0] if one else r or None))
 
 
-@settings(max_examples=150)
-@given(call=calls())
-async def test_nothing_is_lost_or_changed(call: tuple[APIMethod, dict[str, Any], Any]) -> None:
-    """The handler sees the very arguments, and the caller the very result."""
-    row, arguments, result = call
+_errors = st.builds(
+    NotFoundError,
+    st.text(max_size=8),
+    id=st.text(max_size=8),
+    detailed_error=st.text(max_size=8),
+    where=st.text(max_size=8),
+    request_id=st.text(max_size=8),
+    status_code=st.just(404),
+    params=_dicts(_json),
+)
+#: What a status can carry: an id has no colon and no blank, or it is part of the text.
+_status_errors = st.builds(
+    NotFoundError,
+    st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8).filter(
+        lambda text: ":" not in text
+    ),
+    id=st.from_regex(r"[a-z]{2,5}(\.[a-z]{1,5}(_[a-z]{1,3})?){1,2}", fullmatch=True),
+)
+
+
+class Ways:
+    """A recorder behind a memory link and a TCP connection; called in a worker thread, by await and blocking."""
+
+    def __init__(self, apis: list[PluginAPIClient], recorder: Recorder) -> None:
+        self.apis = apis
+        self.recorder = recorder
+
+    def call(self, row: APIMethod, arguments: dict[str, Any], outcome: Any) -> list[Any]:
+        """Call one method in all four ways; return results or errors."""
+        self.recorder.outcome = outcome
+        self.recorder.calls.clear()
+        outcomes: list[Any] = []
+        for api in self.apis:
+            awaited, blocking = getattr(api, row.name), getattr(api.sync, row.name)
+            for call in (partial(from_thread.run, partial(awaited, **arguments)), partial(blocking, **arguments)):
+                try:
+                    outcomes.append(call())
+                except NotFoundError as error:
+                    outcomes.append(error)
+        assert self.recorder.calls == [(row.name, arguments)] * 4
+        return outcomes
+
+
+@pytest.mark.parametrize("rows", GROUPS, ids=lambda rows: rows[0].rpc)
+async def test_nothing_is_lost_or_changed(rows: list[APIMethod]) -> None:
+    """The handler sees the very arguments; the caller the very result, or every field of the error."""
     recorder = Recorder()
-    recorder.outcome = result
-    api = PluginAPIClient.on_link(DirectCaller(HandlerAPI(recorder)))
-    assert await getattr(api, row.name)(**arguments) == result
-    assert recorder.calls == [(row.name, arguments)]
+    embedded, status = (HandlerAPI(recorder, error_style=style) for style in (ErrorStyle.EMBEDDED, ErrorStyle.STATUS))
+    async with (
+        open_api_server(embedded) as target,
+        open_api_server(status) as status_target,
+        PluginAPIClient(target) as tcp,
+        PluginAPIClient(status_target) as status_tcp,
+    ):
+        memory, status_memory = (PluginAPIClient.on_link(memory_link(each)[0]) for each in (embedded, status))
+        ways, status_ways = Ways([memory, tcp], recorder), Ways([status_memory, status_tcp], recorder)
+
+        # Not shrunk: that would take longer than the test may.
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+        )
+        @given(calls=st.tuples(*map(calls_of, rows)), error=_errors, status_error=_status_errors)
+        def check(calls: tuple[Any, ...], error: NotFoundError, status_error: NotFoundError) -> None:
+            for row, arguments, result in calls:
+                assert ways.call(row, arguments, result) == [result] * 4
+                for caught in ways.call(row, arguments, error):
+                    assert {**vars(caught), "code": error.code} == vars(error)
+                for caught in status_ways.call(row, arguments, status_error):
+                    assert (caught.id, caught.message) == (status_error.id, status_error.message)
+                    assert caught.status_code == 404
+
+        await to_thread.run_sync(check)
