@@ -23,7 +23,12 @@ def commands() -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--backend", type=click.Choice(["asyncio", "trio"]), default="asyncio", show_default=True,
               help="The event loop, of the server and of the plugin.")  # fmt: skip
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; whoever reaches it can log in with the password printed.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=8065, show_default=True, help="0 takes a free one.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file; in memory without.")
 @click.option("--tour", is_flag=True, help="First show examples/guard at work.")

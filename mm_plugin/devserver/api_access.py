@@ -73,6 +73,7 @@ class AccessHandler(APIBase):
 
     async def update_preferences_for_user(self, user_id: str, preferences: list[Preference]) -> None:
         """Set preferences, and tell the plugins."""
+        self._app.events.check_room()
         for preference in preferences:
             preference.user_id = user_id
             await self._store.preferences.put(preference)

@@ -123,6 +123,7 @@ class ChannelsHandler(APIBase):
 
     async def add_channel_member(self, channel_id: str, user_id: str) -> ChannelMember:
         """Let a user join a channel; joining twice changes nothing."""
+        self._app.events.check_room()
         await self.get_channel(channel_id)
         await self._app.accounts.get(user_id)
         member = _new_member(channel_id, user_id)
@@ -142,6 +143,7 @@ class ChannelsHandler(APIBase):
 
     async def delete_channel_member(self, channel_id: str, user_id: str) -> None:
         """Let a user leave a channel."""
+        self._app.events.check_room()
         member = await self.get_channel_member(channel_id, user_id)
         await self._store.channel_members.delete("channel_id = ? AND user_id = ?", channel_id, user_id)
         self._app.events.tell(HookName.UserHasLeftChannel, channel_member=member)
@@ -171,6 +173,7 @@ class ChannelsHandler(APIBase):
         return await self._insert(Channel(name=name, display_name=title, type=kind), user_ids)
 
     async def _insert(self, channel: Channel, user_ids: list[str]) -> Channel:
+        self._app.events.check_room()
         channel.id = new_id()
         channel.create_at = channel.update_at = now_ms()
         if not await self._store.channels.insert(channel):

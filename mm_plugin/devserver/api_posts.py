@@ -108,6 +108,7 @@ class PostsHandler(APIBase):
 
     async def add_reaction(self, reaction: Reaction | None) -> Reaction:
         """Add a reaction; adding it twice changes nothing."""
+        self._app.events.check_room()
         draft = needed(reaction, "reaction")
         post = await self.get_post(draft.post_id)
         if not draft.emoji_name:
@@ -124,6 +125,7 @@ class PostsHandler(APIBase):
 
     async def remove_reaction(self, reaction: Reaction | None) -> None:
         """Remove a reaction."""
+        self._app.events.check_room()
         old = needed(reaction, "reaction")
         where = "post_id = ? AND user_id = ? AND emoji_name = ?"
         if await self._store.reactions.delete(where, old.post_id, old.user_id, old.emoji_name):

@@ -71,6 +71,7 @@ class ServerHandler(APIBase):
 
     async def save_config(self, config_json: bytes) -> None:
         """Replace the server's configuration, and tell all plugins."""
+        self._app.events.check_room()
         try:
             config: object = json.loads(config_json)
         except ValueError as error:
@@ -86,6 +87,7 @@ class ServerHandler(APIBase):
 
     async def save_plugin_config(self, config: Mapping[str, JSONValue] | None) -> None:
         """Replace the plugin's own configuration, and tell it."""
+        self._app.events.check_room()
         await self._store.put_document(plugin_config_name(self._plugin_id), dict(config or {}))
         self._app.events.tell_configuration_changed(self._plugin_id)
 

@@ -87,6 +87,7 @@ class TeamsHandler(APIBase):
 
     async def create_team_member(self, team_id: str, user_id: str) -> TeamMember:
         """Let a user join a team; joining twice changes nothing."""
+        self._app.events.check_room()
         await self.get_team(team_id)
         await self._app.accounts.get(user_id)
         kept = await self._store.team_members.get(team_id, user_id)
@@ -113,6 +114,7 @@ class TeamsHandler(APIBase):
         requestor_id: str = "",  # noqa: ARG002 - nobody is told who it was
     ) -> None:
         """Let a user leave a team."""
+        self._app.events.check_room()
 
         def change(member: TeamMember) -> None:
             member.delete_at = now_ms()

@@ -30,6 +30,7 @@ class UsersHandler(APIBase):
 
     async def update_user_active(self, user_id: str, active: bool) -> None:
         """Activate or deactivate a user; deactivation ends their sessions."""
+        self._app.events.check_room()
         delete_at = 0 if active else now_ms()
 
         def change(user: User) -> None:

@@ -40,7 +40,7 @@ class Events:
         self._pending = 0
 
     def check_room(self) -> None:
-        """Make sure that one more event can be told; ask before the state changes.
+        """Make sure that one more event can be told; to be asked before whatever is told changes the state.
 
         Raises:
             RateLimitedError: ``limits.devserver_pending_events`` are under way. Waiting here could wait for ever: a

@@ -16,7 +16,7 @@ from mm_plugin.messages.commands import Command, CommandArgs, CommandResponse
 from mm_plugin.messages.common import PluginContext
 from mm_plugin.messages.posts import Post
 from mm_plugin.messages.structs import dict_of_struct
-from mm_plugin.messages.users import User
+from mm_plugin.messages.users import Session, User
 from mm_plugin.plugin.plugin import Plugin
 from tests.devserver.worlds import World, open_world
 
@@ -204,6 +204,10 @@ async def test_a_plugin_that_fails_lets_posts_pass(caplog: pytest.LogCaptureFixt
 # -- logging in -----------------------------------------------------------------------------------------------
 
 
+def expire(session: Session) -> None:
+    session.expires_at = 1
+
+
 async def test_login_asks_the_plugins() -> None:
     """The right password logs in unless a plugin objects; plugins never see the password."""
     seen: list[User] = []
@@ -221,6 +225,8 @@ async def test_login_asks_the_plugins() -> None:
         assert found == session
         assert await accounts.session_of("") is None
         assert await accounts.session_of("none") is None
+        await world.app.store.sessions.change(expire, session.id)
+        assert await accounts.session_of(session.token) is None
         for login_id, password in (("ada", "wrong"), ("ada", ""), ("nobody", "Passw0rd!")):
             with pytest.raises(UnauthenticatedError):
                 await accounts.log_in(login_id, password, HookContext())
