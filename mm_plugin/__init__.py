@@ -36,11 +36,13 @@ if TYPE_CHECKING:
         ValidationError as ValidationError,
     )
     from mm_plugin.hooks.decorator import hook as hook
+    from mm_plugin.hooks.files import FileContent as FileContent
     from mm_plugin.hooks.names import HookName as HookName
     from mm_plugin.hooks.policy import FailurePolicy as FailurePolicy
     from mm_plugin.hooks.results import (
         Dismiss as Dismiss,
         Reject as Reject,
+        ReplaceFile as ReplaceFile,
     )
     from mm_plugin.messages.audit import AuditRecord as AuditRecord
     from mm_plugin.messages.bots import (
@@ -96,6 +98,13 @@ if TYPE_CHECKING:
         now_ms as now_ms,
         props_of as props_of,
         time_of as time_of,
+    )
+    from mm_plugin.messages.json_fields import (
+        Configuration as Configuration,
+        EmailNotification as EmailNotification,
+        JSONDocument as JSONDocument,
+        SAMLAssertion as SAMLAssertion,
+        SyncMessage as SyncMessage,
     )
     from mm_plugin.messages.notifications import (
         EmailNotificationContent as EmailNotificationContent,
@@ -171,8 +180,13 @@ if TYPE_CHECKING:
         WebSocketRequest as WebSocketRequest,
     )
     from mm_plugin.plugin.plugin import Plugin as Plugin
+    from mm_plugin.serve_http.mounts import (
+        mount_asgi as mount_asgi,
+        mount_wsgi as mount_wsgi,
+    )
     from mm_plugin.serve_http.request import Request as Request
     from mm_plugin.serve_http.response import Response as Response
+    from mm_plugin.serve_http.routing import route as route
     from mm_plugin.settings import (
         RuntimeConfig as RuntimeConfig,
         load_runtime_config as load_runtime_config,
@@ -217,10 +231,12 @@ _HOMES = {
     "UnavailableError": "exceptions",
     "ValidationError": "exceptions",
     "hook": "hooks.decorator",
+    "FileContent": "hooks.files",
     "HookName": "hooks.names",
     "FailurePolicy": "hooks.policy",
     "Dismiss": "hooks.results",
     "Reject": "hooks.results",
+    "ReplaceFile": "hooks.results",
     "AuditRecord": "messages.audit",
     "Bot": "messages.bots",
     "BotGetOptions": "messages.bots",
@@ -260,6 +276,11 @@ _HOMES = {
     "now_ms": "messages.helpers",
     "props_of": "messages.helpers",
     "time_of": "messages.helpers",
+    "Configuration": "messages.json_fields",
+    "EmailNotification": "messages.json_fields",
+    "JSONDocument": "messages.json_fields",
+    "SAMLAssertion": "messages.json_fields",
+    "SyncMessage": "messages.json_fields",
     "EmailNotificationContent": "messages.notifications",
     "EmailNotificationJson": "messages.notifications",
     "PushNotification": "messages.notifications",
@@ -316,8 +337,11 @@ _HOMES = {
     "WebsocketBroadcast": "messages.websocket",
     "WebSocketRequest": "messages.websocket",
     "Plugin": "plugin.plugin",
+    "mount_asgi": "serve_http.mounts",
+    "mount_wsgi": "serve_http.mounts",
     "Request": "serve_http.request",
     "Response": "serve_http.response",
+    "route": "serve_http.routing",
     "load_runtime_config": "settings",
     "RuntimeConfig": "settings",
     "PluginServer": "supervisor.run",

@@ -2,7 +2,7 @@
 
 Job:    unpack and pack the messages of one hook; decide what is unchanged.
 Layer:  hooks; loads the generated messages when the first codec is made, not on import.
-Errors: HookResultError for a result that the hook's response cannot express.
+Errors: HookResultError for a result that the hook's response cannot express; RemoteProtocolError for JSON that is none.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from google.protobuf.message import Message
 
+from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
-from mm_plugin.exceptions import HookResultError, PluginAPIError
-from mm_plugin.hooks.results import Dismiss, Reject, ReplaceFile
+from mm_plugin.exceptions import HookResultError, PluginAPIError, RemoteProtocolError
+from mm_plugin.hooks.files import FileContent
+from mm_plugin.hooks.results import DISMISS_REASON, Dismiss, Reject, ReplaceFile
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow, Output, OutputKind, Refusal
 from mm_plugin.messages.errors import app_error_of
+from mm_plugin.messages.json_fields import JSON_DOCUMENTS, EmailNotification, JSONDocument, same_json
+from mm_plugin.messages.structs import json_octets
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
@@ -26,10 +30,7 @@ if TYPE_CHECKING:
     from mm_plugin._proto.common_pb2 import AppError, PluginContext
     from mm_plugin.hooks.names import HookName
 
-__all__ = ("DISMISS_REASON", "HookCodec", "codec_of")
-
-#: The rejection reason by which the server drops a post silently (reference: the Go host's MessageWillBePosted).
-DISMISS_REASON = "plugin.message_will_be_posted.dismiss_post"
+__all__ = ("HookCodec", "codec_of")
 
 
 @cache
@@ -55,23 +56,47 @@ class HookCodec:
         self._optional = frozenset(
             name for name in row.fields if fields[name].message_type and fields[name].containing_oneof
         )
+        # Messages that are nothing but JSON in octets: the class that decodes them, and the field of the octets.
+        self._documents: Mapping[str, tuple[type[JSONDocument], str]] = {
+            name: (JSON_DOCUMENTS[part.name], part.fields[0].name)
+            for name in row.fields
+            if (part := fields[name].message_type) is not None and part.name in JSON_DOCUMENTS
+        }
         self._classes: Mapping[str, type[Message]] = {
             output.field: GetMessageClass(cast("Descriptor", results[output.field].message_type))
             for output in row.outputs
-            if output.kind in {OutputKind.MESSAGE, OutputKind.MESSAGES}
+            if output.kind in {OutputKind.MESSAGE, OutputKind.MESSAGES, OutputKind.JSON}
         }
 
     # -- in ---------------------------------------------------------------------------------------------------
 
     def arguments(self, request: Message) -> tuple[object, ...]:
-        """Return the handler's arguments."""
-        return tuple(self._argument(request, field) for field in self.row.fields)
+        """Return the handler's arguments.
 
-    def _argument(self, request: Message, field: str) -> object:
+        Raises:
+            RemoteProtocolError: What should be JSON is not.
+        """
+        return tuple(self._argument(field, self._value(request, field)) for field in self.row.fields)
+
+    def _argument(self, field: str, value: Any) -> object:
+        if field in self._documents:
+            return self._document(field, value)
+        return FileContent(value) if field == self.row.content_field else value
+
+    def _value(self, request: Message, field: str) -> Any:
+        """Return a field's value; the octets of a JSON document."""
         if field in self._optional and not request.HasField(field):
             return None
         value = getattr(request, field)
+        if field in self._documents:
+            return getattr(value, self._documents[field][1])
         return list(value) if field in self._lists else value
+
+    def _document(self, field: str, raw: bytes) -> JSONDocument:
+        try:
+            return self._documents[field][0](raw)
+        except ValueError as error:
+            raise RemoteProtocolError(f"{self.row.name}: the server's {field} cannot be read: {error}") from None
 
     def request_id(self, request: Message) -> str:
         """Return the server's id of the HTTP request behind the call, "" where there is none."""
@@ -83,14 +108,19 @@ class HookCodec:
     def originals(self, request: Message) -> Mapping[str, Any]:
         """Return copies of the fields whose new values a handler may return; the handler may change what it got."""
         return {
-            output.replaces: deepcopy(self._argument(request, output.replaces))
+            output.replaces: deepcopy(self._value(request, output.replaces))
             for output in self.row.outputs
             if output.replaces
         }
 
-    def is_mutated(self, request: Message, originals: Mapping[str, Any]) -> bool:
+    def is_mutated(self, arguments: Sequence[object], originals: Mapping[str, Any]) -> bool:
         """Whether the handler changed an argument in place."""
-        return any(self._argument(request, field) != original for field, original in originals.items())
+        given = dict(zip(self.row.fields, arguments, strict=True))
+        return any(
+            given[field] != (self._document(field, original) if field in self._documents else original)
+            for field, original in originals.items()
+            if field != self.row.content_field
+        )
 
     # -- out --------------------------------------------------------------------------------------------------
 
@@ -141,6 +171,7 @@ class HookCodec:
             status_code: The HTTP status of an error.
         """
         response = self.response_class()
+        text = text[: limits.hook_reason_characters]
         text = text.encode(errors="replace").decode()  # a lone surrogate would make it unsendable
         if self.row.refusal is Refusal.REASON:
             setattr(response, self.row.refusal.value, text)
@@ -157,13 +188,15 @@ class HookCodec:
 
         Raises:
             TypeError: The exception holds what an AppError cannot say.
-            ValueError: Likewise.
+            ValueError: Likewise, or more of it than anybody reads.
         """
         response = self.refuse(cause.message or str(cause))
         error = _error_of(response)
         given = app_error_of(cause)
         given.detailed_error = given.detailed_error or error.detailed_error
         error.MergeFrom(given)
+        if response.ByteSize() > limits.hook_error_octets:
+            raise ValueError("the error is too long")
         return response
 
     def _accepts(self, output: Output, value: object) -> bool:
@@ -177,36 +210,58 @@ class HookCodec:
                 return isinstance(value, int) and not isinstance(value, bool)
             case OutputKind.BOOL:
                 return isinstance(value, bool)
-            case OutputKind.BYTES:
+            case OutputKind.JSON:
+                return isinstance(value, Mapping | bytes)
+            case OutputKind.CONTENT:
                 return isinstance(value, bytes | bytearray | memoryview)
 
     def _set(self, response: Message, output: Output, value: Any, originals: Mapping[str, Any]) -> None:
         if not self._accepts(output, value):
             raise self._wrong(value)
-        original = originals.get(output.replaces)
-        value = list(value) if output.kind is OutputKind.MESSAGES else value
-        if output.replaces and value == original:
-            return
+        original: Any = originals.get(output.replaces)
         match output.kind:
+            case OutputKind.JSON:
+                self._set_json(response, output, value, original)
             case OutputKind.MESSAGE:
-                part: Message = getattr(response, output.field)
-                part.SetInParent()
-                part.CopyFrom(value)
-                return
-            case OutputKind.MESSAGES | OutputKind.BYTES if output.replaces and not value:
-                raise HookResultError(
-                    f"{self.row.name}: nothing can be put in place of {output.replaces}: the server reads an empty "
-                    f"{output.field} as unchanged"
-                )
+                if output.replaces in self._documents:
+                    original = cast("EmailNotification", self._document(output.replaces, original)).content()
+                if value != original:
+                    part: Message = getattr(response, output.field)
+                    part.SetInParent()
+                    part.CopyFrom(value)
             case OutputKind.MESSAGES:
-                getattr(response, output.field).extend(value)
-                return
-            case _:
-                pass
+                if list(value) != original:
+                    getattr(response, output.field).extend(value)
+                    self._must_say_something(output, response)
+            case OutputKind.CONTENT:
+                if value != original:
+                    setattr(response, output.field, bytes(value))
+                    self._must_say_something(output, response)
+            case OutputKind.INT | OutputKind.BOOL:
+                try:
+                    setattr(response, output.field, value)
+                except ValueError as error:  # an int beyond 64 bits
+                    raise HookResultError(
+                        f"{self.row.name}: {output.field} cannot hold what the handler returned"
+                    ) from error
+
+    def _set_json(self, response: Message, output: Output, value: Mapping[str, Any] | bytes, original: bytes) -> None:
+        """Put a JSON object into the message that carries it, unless it says what the original says."""
+        kind, octets_field = self._documents[output.replaces]
         try:
-            setattr(response, output.field, bytes(value) if output.kind is OutputKind.BYTES else value)
-        except ValueError as error:  # an int beyond 64 bits
-            raise HookResultError(f"{self.row.name}: {output.field} cannot hold what the handler returned") from error
+            octets = json_octets(value, output.field)
+            document = kind(octets)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise HookResultError(f"{self.row.name}: its handler returned what is no JSON object: {error}") from None
+        if not same_json(document, self._document(output.replaces, original)):
+            setattr(getattr(response, output.field), octets_field, octets)
+
+    def _must_say_something(self, output: Output, response: Message) -> None:
+        if output.replaces and not getattr(response, output.field):
+            raise HookResultError(
+                f"{self.row.name}: nothing can be put in place of {output.replaces}: the server reads an empty "
+                f"{output.field} as unchanged"
+            )
 
     def _wrong(self, value: object) -> HookResultError:
         got = type(value).__name__

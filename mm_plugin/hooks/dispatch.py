@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
 from mm_plugin import limits
-from mm_plugin.exceptions import HookTimeoutError, StatusCode
+from mm_plugin.exceptions import HookResultError, HookTimeoutError, StatusCode
 from mm_plugin.hooks.codec import HookCodec, codec_of
 from mm_plugin.hooks.failure import answer_failure, failure_of
+from mm_plugin.hooks.files import NewContent, gather
+from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.policy import FailurePolicy
+from mm_plugin.hooks.results import ReplaceFile
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.transport.link import CallFailure, CallFault, FailureKind, HookCall
@@ -71,12 +76,24 @@ class HookDispatcher:
         handlers: One for each hook that is handled; a hook without one is answered as absent.
         timeout_s: Longest a handler may take, in seconds, where the caller allows as much.
         threads: Where blocking handlers run.
+        watch: Told what runs, so that a handler that blocks the event loop is reported.
+        message_limit_octets: The longest answer that can be sent.
     """
 
-    def __init__(self, handlers: Iterable[Handler], *, timeout_s: float, threads: HookThreads) -> None:
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        *,
+        timeout_s: float,
+        threads: HookThreads,
+        watch: LoopWatch | None = None,
+        message_limit_octets: int = limits.message_limit_octets,
+    ) -> None:
         self._handlers: Mapping[HookName, Handler] = {handler.row.name: handler for handler in handlers}
         self._timeout_s = timeout_s
         self._threads = threads
+        self._watch = watch or LoopWatch()
+        self._message_limit_octets = message_limit_octets
         self._told_of_mutation: set[HookName] = set()
 
     async def dispatch(self, call: HookCall) -> Message:
@@ -99,16 +116,41 @@ class HookDispatcher:
             return await self._answer(codec, handler, call.request, call.deadline)
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers
             return answer_failure(codec, handler.on_failure, error, request_id=request_id)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if _is_cancelled():
+                raise
+            stray = RuntimeError(
+                f"{codec.row.name}: its handler raised {type(error).__name__}, which ends nothing here"
+            )
+            stray.__cause__ = error
+            return answer_failure(codec, handler.on_failure, stray, request_id=request_id)
 
     async def _answer(self, codec: HookCodec, handler: Handler, request: Message, deadline: float | None) -> Message:
-        originals = codec.originals(request)
         with anyio.CancelScope(deadline=self._deadline(deadline)):
-            result = await handler.run(self._threads, *codec.arguments(request))
+            arguments = codec.arguments(request)
+            originals = codec.originals(request)
+            result = await self._watch.guard(codec.row.name, handler.run(self._threads, *arguments))
+            if codec.row.content_field:
+                result = await self._gathered(codec, result)
             response = codec.pack(result, originals)
+            if codec.row.outputs and response.ByteSize() > self._message_limit_octets:
+                raise HookResultError(
+                    f"{codec.row.name}: the answer is longer than a message may be, {self._message_limit_octets} octets"
+                )
             if result is None:
-                self._tell_of_mutation(codec, request, originals)
+                self._tell_of_mutation(codec, arguments, originals)
             return response
         raise HookTimeoutError(f"{codec.row.name}: its handler did not finish in time and was cancelled")
+
+    async def _gathered(self, codec: HookCodec, result: object) -> object:
+        """Return a result with its streams read; part of the handler's work, so within its deadline."""
+        if isinstance(result, ReplaceFile):
+            gathering = gather(result.content, self._threads, self._message_limit_octets)
+            content = await self._watch.guard(codec.row.name, gathering)
+            return replace(result, content=cast("NewContent | None", content))
+        return await self._watch.guard(codec.row.name, gather(result, self._threads, self._message_limit_octets))
 
     def _deadline(self, deadline: float | None) -> float:
         now = anyio.current_time()
@@ -119,10 +161,10 @@ class HookDispatcher:
         margin_s = min(limits.hook_deadline_margin_s, max(deadline - now, 0.0) / 2)
         return min(own, deadline - margin_s)
 
-    def _tell_of_mutation(self, codec: HookCodec, request: Message, originals: Mapping[str, Any]) -> None:
+    def _tell_of_mutation(self, codec: HookCodec, arguments: Sequence[object], originals: Mapping[str, Any]) -> None:
         """Log once for each hook that a change made in place is not sent."""
         name = codec.row.name
-        if originals and name not in self._told_of_mutation and codec.is_mutated(request, originals):
+        if originals and name not in self._told_of_mutation and codec.is_mutated(arguments, originals):
             self._told_of_mutation.add(name)
             logger.warning(
                 "hook %s changed its argument and returned None, which means unchanged; return it to send the change",
@@ -139,6 +181,11 @@ def _unary_hook(name: str) -> HookName:
     if row is None or row.streaming:
         raise CallFailure(f"there is no hook {name!r}", kind=FailureKind.REFUSED, code=StatusCode.UNIMPLEMENTED)
     return row.name
+
+
+def _is_cancelled() -> bool:
+    """Whether a scope around the current task was cancelled, and not just a cancellation raised by somebody."""
+    return anyio.current_effective_deadline() == -math.inf
 
 
 def _is_async(function: Callable[..., object]) -> bool:

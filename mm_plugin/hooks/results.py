@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mm_plugin._proto.file_pb2 import FileInfo
+    from mm_plugin.hooks.files import NewContent
 
-__all__ = ("Dismiss", "Reject", "ReplaceFile")
+__all__ = ("DISMISS_REASON", "Dismiss", "Reject", "ReplaceFile")
+
+#: The rejection reason by which the server drops a post silently (reference: the Go host's MessageWillBePosted).
+DISMISS_REASON = "plugin.message_will_be_posted.dismiss_post"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,13 @@ class Dismiss:
 class ReplaceFile:
     """Replace a file that is being uploaded; FileWillBeUploaded alone knows this.
 
-    Returning a FileInfo or bytes alone says the same for one of the two.
+    Returning a FileInfo or content alone says the same for one of the two.
 
     Attributes:
         info: The new description; None keeps the old one.
-        content: The new content; None keeps the old one. Empty content cannot be said on this wire.
+        content: The new content, as bytes or as an iterator of bytes, async or from a ``def`` handler; None keeps the
+            old one. Empty content cannot be said on this wire.
     """
 
     info: FileInfo | None = None
-    content: bytes | None = None
+    content: NewContent | None = None

@@ -32,7 +32,8 @@ class OutputKind(Enum):
     MESSAGES = "a list of messages"
     INT = "an int"
     BOOL = "a bool"
-    BYTES = "bytes"
+    JSON = "a mapping or JSON as bytes"
+    CONTENT = "bytes or an iterator of bytes"
 
 
 @unique
@@ -52,8 +53,8 @@ class Output:
     Attributes:
         kind: What is accepted.
         field: The response field.
-        replaces: The request field whose new value this is, "" where there is none. An equal value counts as
-            unchanged and is not sent: the Go host loses parts of whatever comes back.
+        replaces: The request field whose new value this is, or which holds the old value, "" where there is none. An
+            equal value counts as unchanged and is not sent: the Go host loses parts of whatever comes back.
         always: Set even where the handler returns None, because the server reads an unset field as no answer.
     """
 
@@ -111,6 +112,11 @@ class HookRow:
         if self.dismissable:
             words.append("Dismiss")
         return tuple(words)
+
+    @property
+    def content_field(self) -> str:
+        """The request field that is a file's content and reaches the handler as a stream; "" for all hooks but one."""
+        return next((output.replaces for output in self.outputs if output.kind is OutputKind.CONTENT), "")
 
     @property
     def allows_by_failing(self) -> bool:
@@ -182,7 +188,7 @@ _ROWS = (
         HookName.ConfigurationWillBeSaved,
         "configuration_will_be_saved",
         "new_config",
-        output=_message("modified_config", "new_config"),
+        output=Output(kind=OutputKind.JSON, field="modified_config", replaces="new_config"),
         default=_REJECT,
     ),
     HookRow(
@@ -221,7 +227,7 @@ _ROWS = (
         "file_content",
         outputs=(
             _message("modified_file_info", "file_info"),
-            Output(kind=OutputKind.BYTES, field="modified_content", replaces="file_content"),
+            Output(kind=OutputKind.CONTENT, field="modified_content", replaces="file_content"),
         ),
         default=_REJECT,
     ),
@@ -239,7 +245,7 @@ _ROWS = (
         HookName.EmailNotificationWillBeSent,
         "email_notification_will_be_sent",
         "email_notification",
-        outputs=(_message("modified_content"),),
+        outputs=(_message("modified_content", "email_notification"),),
         default=_ALLOW,
     ),
     _notice(HookName.PreferencesHaveChanged, "preferences_have_changed", "plugin_context", "preferences"),

@@ -23,6 +23,7 @@ from mm_plugin._proto.common_pb2 import PluginContext, RequestContext
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.exceptions import PluginAPIError, StatusCode
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
+from mm_plugin.hooks.results import DISMISS_REASON
 from mm_plugin.hooks.table import HOOK_TABLE, Refusal
 from mm_plugin.messages.errors import error_of_app_error
 from mm_plugin.transport.link import CallFailure, HostLink
@@ -39,12 +40,9 @@ if TYPE_CHECKING:
     from mm_plugin._proto.post_pb2 import Post
     from mm_plugin._proto.user_pb2 import User
 
-__all__ = ("DISMISS_POST", "HookClient", "HookContext", "PostDecision")
+__all__ = ("HookClient", "HookContext", "PostDecision")
 
 logger = logging.getLogger("mm_plugin.host.hooks")
-
-#: The rejection reason that drops a post without telling its author.
-DISMISS_POST = "plugin.message_will_be_posted.dismiss_post"
 
 _ID_ALPHABET = "ybndrfg8ejkmcpqxot1uwisza345h769"
 
@@ -82,7 +80,7 @@ class PostDecision:
     @property
     def dismissed(self) -> bool:
         """Whether the author is not to be told."""
-        return self.rejection == DISMISS_POST
+        return self.rejection == DISMISS_REASON
 
 
 class _WithError(Protocol):

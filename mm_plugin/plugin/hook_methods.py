@@ -10,24 +10,27 @@ hook's failure policy, ``@hook(on_failure=...)``.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from mm_plugin.hooks.files import FileContent, NewContent
     from mm_plugin.hooks.results import Dismiss, Reject, ReplaceFile
     from mm_plugin.messages.channels import Channel, ChannelMember
     from mm_plugin.messages.commands import CommandArgs, CommandResponse
     from mm_plugin.messages.common import PluginContext
     from mm_plugin.messages.files import FileData, FileInfo
-    from mm_plugin.messages.notifications import EmailNotificationContent, EmailNotificationJson, PushNotification
+    from mm_plugin.messages.json_fields import Configuration, EmailNotification, SAMLAssertion, SyncMessage
+    from mm_plugin.messages.notifications import EmailNotificationContent, PushNotification
     from mm_plugin.messages.plugins import PluginClusterEvent
     from mm_plugin.messages.posts import Post, Reaction
     from mm_plugin.messages.preferences import Preference
-    from mm_plugin.messages.shared_channels import RemoteCluster, SyncMsgJson, SyncResponse
-    from mm_plugin.messages.system import ConfigJson, OnInstallEvent, ProductLimits, SamlAssertionInfoJson
+    from mm_plugin.messages.shared_channels import RemoteCluster, SyncResponse
+    from mm_plugin.messages.system import OnInstallEvent, ProductLimits
     from mm_plugin.messages.teams import TeamMember
     from mm_plugin.messages.users import User
     from mm_plugin.messages.websocket import WebSocketRequest
+    from mm_plugin.types import JSONValue
 
 __all__ = ("HookMethods", "MaybeAwaitable")
 
@@ -64,8 +67,10 @@ class HookMethods:
     def on_cloud_limits_updated(self, limits: ProductLimits, /) -> MaybeAwaitable[None]:
         """The limits of a cloud subscription changed."""
 
-    def configuration_will_be_saved(self, new_config: ConfigJson, /) -> MaybeAwaitable[ConfigJson | Reject | None]:
-        """An administrator saves the configuration; return it changed, or refuse it."""
+    def configuration_will_be_saved(
+        self, new_config: Configuration, /
+    ) -> MaybeAwaitable[Mapping[str, JSONValue] | bytes | Reject | None]:
+        """An administrator saves the configuration; return it changed, all of it, or refuse it."""
 
     def message_will_be_posted(
         self, context: PluginContext, post: Post, /
@@ -92,9 +97,12 @@ class HookMethods:
         """A post was deleted."""
 
     def file_will_be_uploaded(
-        self, context: PluginContext, file_info: FileInfo, file_content: bytes, /
-    ) -> MaybeAwaitable[FileInfo | bytes | ReplaceFile | Reject | None]:
-        """A file is about to be stored; return another description, content or both, or refuse it."""
+        self, context: PluginContext, file_info: FileInfo, file_content: FileContent, /
+    ) -> MaybeAwaitable[FileInfo | NewContent | ReplaceFile | Reject | None]:
+        """A file is about to be stored; return another description, content or both, or refuse it.
+
+        New content is bytes, or an iterator of bytes: an async one, or a plain one from a ``def`` handler.
+        """
 
     def reaction_has_been_added(self, context: PluginContext, reaction: Reaction, /) -> MaybeAwaitable[None]:
         """A reaction was added."""
@@ -108,9 +116,9 @@ class HookMethods:
         """A push notification is about to be sent to a user; return it changed, or stop it."""
 
     def email_notification_will_be_sent(
-        self, email_notification: EmailNotificationJson, /
+        self, email_notification: EmailNotification, /
     ) -> MaybeAwaitable[EmailNotificationContent | Reject | None]:
-        """A mail is about to be sent; return all of its content anew, or stop it."""
+        """A mail is about to be sent; return ``email_notification.content()`` changed, or stop it."""
 
     def preferences_have_changed(
         self, context: PluginContext, preferences: list[Preference], /
@@ -130,7 +138,7 @@ class HookMethods:
         """A user was deactivated."""
 
     def on_saml_login(
-        self, context: PluginContext, user: User, assertion: SamlAssertionInfoJson, /
+        self, context: PluginContext, user: User, assertion: SAMLAssertion, /
     ) -> MaybeAwaitable[Reject | None]:
         """A user logs in by SAML; Reject keeps them out."""
 
@@ -177,7 +185,7 @@ class HookMethods:
         """Another node's instance of the plugin sent an event."""
 
     def on_shared_channels_sync_msg(
-        self, sync_msg: SyncMsgJson, remote_cluster: RemoteCluster, /
+        self, sync_msg: SyncMessage, remote_cluster: RemoteCluster, /
     ) -> MaybeAwaitable[SyncResponse | Reject | None]:
         """A shared channel has something to synchronise with a remote."""
 

@@ -17,6 +17,7 @@ from anyio.abc import TaskStatus
 from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.dispatch import Handler, HookDispatcher
+from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
 from mm_plugin.hooks.table import HOOK_TABLE
 from mm_plugin.hooks.threads import HookThreads
@@ -24,7 +25,7 @@ from mm_plugin.plugin.activation import Activation
 from mm_plugin.plugin.declared import call as call_author
 from mm_plugin.plugin.http import PluginHTTP
 from mm_plugin.plugin.intercepted import InterceptedHandler
-from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of, intervals_of, surface_of
+from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of, intervals_of, settings_class_of, surface_of
 from mm_plugin.transport.interceptors import CallDirection, CallInfo, InterceptedAPI, Interceptors
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class PluginRuntime:
         attach(plugin, attachment)
         self._interceptors.add(*plugin.interceptors())
         threads = HookThreads()
+        self._watch = LoopWatch()
         bindings = bindings_of(plugin)
         handlers: dict[HookName, Handler] = {
             name: InterceptedHandler(
@@ -70,9 +72,21 @@ class PluginRuntime:
         self._http_threads = HookThreads(limits.http_threads)
         http = PluginHTTP(plugin, bindings.get(HookName.ServeHTTP), surface_of(plugin), self._http_threads)
         self._max_body_octets = plugin.max_body_octets
-        self._serve_http: Callable[[Request, Response], Awaitable[None] | None] | None = http.handler
+        self._serve_http: Callable[[Request, Response], Awaitable[None] | None] | None = (
+            None if http.handler is None else self._watch.watched(HookName.ServeHTTP, http.handler)
+        )
+        preparations: list[Callable[[], Awaitable[None]]] = []
+        lifecycle = dict(handlers)
+        settings_class = settings_class_of(plugin)
+        if settings_class is not None:
+            from mm_plugin.plugin.settings_keeper import SettingsKeeper
+
+            keeper = SettingsKeeper(plugin, attachment, settings_class, threads)
+            preparations.append(keeper.load)
+            _renew_first(handlers, keeper.renew, threads)
+        preparations.append(http.start)
         self._activation = Activation(
-            attachment, dict(handlers), threads, preparations=(http.start,), at_intervals=intervals_of(plugin)
+            attachment, lifecycle, threads, preparations=preparations, at_intervals=intervals_of(plugin)
         )
         self._listed = sorted({*bindings, *_ALWAYS})
         for name, function in (
@@ -81,7 +95,13 @@ class PluginRuntime:
         ):
             row = HOOK_TABLE[name]
             handlers[name] = Handler(row, function, row.default_policy)
-        self._dispatcher = HookDispatcher(handlers.values(), timeout_s=config.hook_timeout_s, threads=threads)
+        self._dispatcher = HookDispatcher(
+            handlers.values(),
+            timeout_s=config.hook_timeout_s,
+            threads=threads,
+            watch=self._watch,
+            message_limit_octets=config.message_limit_octets,
+        )
 
     # -- for the link -----------------------------------------------------------------------------------------
 
@@ -121,7 +141,9 @@ class PluginRuntime:
         Raises:
             BaseExceptionGroup: A task of the plugin's group crashed.
         """
-        await self._activation.run(task_status=task_status)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch.run, name="loop watch")
+            await self._activation.run(task_status=task_status)
 
     async def deactivate(self) -> None:
         """Run on_deactivate if it has not run, then cancel and join the activation's group; a failure is logged."""
@@ -132,6 +154,20 @@ class PluginRuntime:
         else:
             if result is not None:
                 logger.error("hook OnDeactivate refused: %s", result, extra=_DEACTIVATE)
+
+
+def _renew_first(handlers: dict[HookName, Handler], renew: Callable[[], Awaitable[None]], threads: HookThreads) -> None:
+    """Have OnConfigurationChange renew the settings before the author's handler, if there is one, runs."""
+    name = HookName.OnConfigurationChange
+    inner = handlers.get(name)
+    row = HOOK_TABLE[name]
+
+    async def on_configuration_change() -> object:
+        await renew()
+        return None if inner is None else await inner.run(threads)
+
+    policy = row.default_policy if inner is None else inner.on_failure
+    handlers[name] = Handler(row, on_configuration_change, policy)
 
 
 _DEACTIVATE = {"hook": str(HookName.OnDeactivate), "request_id": ""}

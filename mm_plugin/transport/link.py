@@ -105,14 +105,12 @@ class HookCall:
         name: The hook's Go name, such as ``MessageWillBePosted``.
         request: The request message, or the reason why there is none.
         deadline: When the caller stops waiting.
-        octets: The request as received, where the link still has it ("unchanged" is decided against it).
         text: What the link knows about a fault, for the log.
     """
 
     name: str
     request: Message | CallFault
     deadline: float | None = None
-    octets: bytes | None = None
     text: str = ""
 
 

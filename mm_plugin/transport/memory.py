@@ -171,7 +171,6 @@ class MemoryPluginLink:
             name=name,
             request=fault or type(request).FromString(octets),
             deadline=deadline,
-            octets=None if fault else octets,
             text=f"{len(octets)} octets" if fault is CallFault.TOO_LARGE else "",
         )
         call = _Call()

@@ -34,7 +34,8 @@ def fill(message: Message, depth: int = 2) -> None:
             part = getattr(message, field.name)
             fill(part.add() if field.is_repeated else part, depth - 1)
             continue
-        value: Any = {"str": field.name, "bytes": field.name.encode(), "bool": True}.get(_kind(field), 7)
+        octets = b'{"known": 1}' if field.name.endswith("_json") else field.name.encode()
+        value: Any = {"str": field.name, "bytes": octets, "bool": True}.get(_kind(field), 7)
         if field.is_repeated:
             getattr(message, field.name).append(value)
         else:

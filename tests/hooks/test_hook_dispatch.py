@@ -313,8 +313,6 @@ async def test_a_change_that_is_not_returned_is_logged_once(caplog: pytest.LogCa
     dispatcher = HookDispatcher([Handler(row, handler, row.default_policy)], timeout_s=30, threads=HookThreads())
     for _ in range(3):
         request = request_of(row.name)
-        response = await dispatcher.dispatch(
-            HookCall(name=row.name, request=request, octets=request.SerializeToString())
-        )
+        response = await dispatcher.dispatch(HookCall(name=row.name, request=request))
         assert response.ByteSize() == 0
     assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,15 +10,22 @@ from hypothesis import given, strategies as st
 
 from mm_plugin.exceptions import HookResultError
 from mm_plugin.hooks.codec import codec_of
+from mm_plugin.hooks.files import FileContent
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.results import Dismiss, Reject, ReplaceFile
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow, OutputKind, Refusal
 from mm_plugin.messages.files import FileInfo
+from mm_plugin.messages.json_fields import EmailNotification, JSONDocument
 from mm_plugin.messages.posts import Post
 from mm_plugin.messages.users import User
 from tests.hooks.rows import UNARY_ROWS, each_row, host_reads, request_of
 
-_CHANGES: dict[OutputKind, Any] = {OutputKind.INT: 12, OutputKind.BOOL: True, OutputKind.BYTES: b"other"}
+_CHANGES: dict[OutputKind, Any] = {
+    OutputKind.INT: 12,
+    OutputKind.JSON: {"known": 2},
+    OutputKind.BOOL: True,
+    OutputKind.CONTENT: b"other",
+}
 _OUTPUTS = [(row, index) for row in UNARY_ROWS for index in range(len(row.outputs))]
 each_output = pytest.mark.parametrize(
     ("row", "index"), _OUTPUTS, ids=[f"{row.name}-{row.outputs[index].field}" for row, index in _OUTPUTS]
@@ -35,7 +43,9 @@ def changed(row: HookRow, index: int) -> Any:
     output = row.outputs[index]
     if output.kind in _CHANGES:
         return _CHANGES[output.kind]
-    message = codec_of(row.name)._classes[output.field]()
+    message: Any = codec_of(row.name)._classes[output.field]()
+    if row.name is HookName.EmailNotificationWillBeSent:
+        message.subject = "another"
     return [message, message] if output.kind is OutputKind.MESSAGES else message
 
 
@@ -46,7 +56,17 @@ def test_arguments_are_the_fields_in_order(row: HookRow) -> None:
     arguments = codec_of(row.name).arguments(request)
     assert len(arguments) == len(row.arguments)
     for field, argument in zip(row.fields, arguments, strict=True):
-        assert argument == (list(getattr(request, field)) if isinstance(argument, list) else getattr(request, field))
+        value = getattr(request, field)
+        match argument:
+            case JSONDocument():
+                assert argument == {"known": 1}
+                assert argument.raw == b'{"known": 1}'
+            case FileContent():
+                assert argument.whole() == value
+            case list():
+                assert argument == list(value)
+            case _:
+                assert argument == value
 
 
 def test_an_unset_actor_is_none_and_other_unset_messages_are_empty() -> None:
@@ -78,6 +98,8 @@ def test_a_change_goes_into_its_field(row: HookRow, index: int) -> None:
     result, output = changed(row, index), row.outputs[index]
     response = pack(row.name, result)
     value = getattr(response, output.field)
+    if output.kind is OutputKind.JSON:
+        value = json.loads(value.config_json)
     assert (list(value) if isinstance(result, list) else value) == result
     if output.kind is OutputKind.MESSAGE:
         assert response.HasField(output.field)
@@ -89,22 +111,26 @@ def test_a_result_equal_to_what_was_received_is_unchanged(row: HookRow) -> None:
     """Returning the argument as it came leaves the response field unset."""
     request = request_of(row.name)
     codec = codec_of(row.name)
+    given = dict(zip(row.fields, codec.arguments(request), strict=True))
     for output in row.outputs:
         if output.replaces:
-            response = codec.pack(codec._argument(request, output.replaces), codec.originals(request))
-            assert response.ByteSize() == 0
+            result = given[output.replaces]
+            result = result.whole() if isinstance(result, FileContent) else result
+            result = result.content() if isinstance(result, EmailNotification) else result
+            assert codec.pack(result, codec.originals(request)).ByteSize() == 0
 
 
 def test_mutating_the_argument_and_returning_it_is_a_change() -> None:
     """The comparison is with what was received, not with the object itself."""
     codec, request = codec_of(HookName.MessageWillBePosted), request_of(HookName.MessageWillBePosted)
     originals = codec.originals(request)
-    _, post = codec.arguments(request)
+    arguments = codec.arguments(request)
+    _, post = arguments
     assert isinstance(post, Post)
     post.props.update({"seen": True})
     response: Any = codec.pack(post, originals)
     assert response.modified_post.props["seen"] is True
-    assert codec.is_mutated(request, originals)
+    assert codec.is_mutated(arguments, originals)
 
 
 @each_row

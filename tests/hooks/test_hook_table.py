@@ -9,6 +9,7 @@ from mm_plugin.hooks.codec import codec_of
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
 from mm_plugin.hooks.policy import FailurePolicy
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow, OutputKind, Refusal
+from mm_plugin.messages.json_fields import JSON_DOCUMENTS
 from mm_plugin.plugin.plugin import Plugin
 from tests.hooks.rows import UNARY_ROWS, each_row
 
@@ -50,15 +51,21 @@ def test_output_kinds_are_those_of_the_descriptors(row: HookRow) -> None:
     method = hook_methods()[row.name]
     for output in row.outputs:
         field = method.response.DESCRIPTOR.fields_by_name[output.field]
-        if field.message_type is not None:
+        if field.message_type is not None and field.message_type.name in JSON_DOCUMENTS:
+            kind = OutputKind.JSON
+        elif field.message_type is not None:
             kind = OutputKind.MESSAGES if field.is_repeated else OutputKind.MESSAGE
         else:
-            kinds = {field.TYPE_BYTES: OutputKind.BYTES, field.TYPE_BOOL: OutputKind.BOOL}
+            kinds = {field.TYPE_BYTES: OutputKind.CONTENT, field.TYPE_BOOL: OutputKind.BOOL}
             kind = kinds.get(field.type, OutputKind.INT)
         assert output.kind is kind
         if output.replaces:
             replaced = method.request.DESCRIPTOR.fields_by_name[output.replaces]
-            assert (replaced.type, replaced.message_type) == (field.type, field.message_type)
+            if replaced.message_type is not None and replaced.message_type.name == "EmailNotificationJson":
+                assert field.message_type is not None
+                assert field.message_type.name == "EmailNotificationContent"  # what the document holds
+            else:
+                assert (replaced.type, replaced.message_type) == (field.type, field.message_type)
 
 
 @each_row

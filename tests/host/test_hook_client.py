@@ -2,21 +2,22 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
 from google.protobuf.message import Message
 
 from mm_plugin._proto.command_pb2 import CommandArgs
-from mm_plugin._proto.common_pb2 import AppError
-from mm_plugin._proto.hooks_message_pb2 import MessageWillBePostedRequest
+from mm_plugin._proto.common_pb2 import AppError, RequestContext
 from mm_plugin._proto.post_pb2 import Post
 from mm_plugin._proto.user_pb2 import User
 from mm_plugin.exceptions import NotFoundError, PluginAPIError, StatusCode
 from mm_plugin.hooks.names import HookName
+from mm_plugin.hooks.results import DISMISS_REASON
 from mm_plugin.hooks.table import HOOK_TABLE
-from mm_plugin.host.hook_client import DISMISS_POST, HookClient, HookContext
-from mm_plugin.transport.link import CallFailure
+from mm_plugin.host.hook_client import HookClient, HookContext
+from mm_plugin.transport.link import CallFailure, HookCall
 from tests.host.stubs import Answer, StubPlugin, joined
 
 POST = Post(id="p", message="hello")
@@ -29,6 +30,12 @@ async def client(plugin: StubPlugin) -> AsyncGenerator[HookClient]:
         await hooks.ask_implemented()
         plugin.calls.clear()
         yield hooks
+
+
+def _context_of(call: HookCall) -> RequestContext:
+    request: Any = call.request
+    context: RequestContext = request.context
+    return context
 
 
 def fails(request: Message) -> None:
@@ -77,7 +84,7 @@ async def test_contexts(name: HookName) -> None:
     async with client(plugin) as hooks:
         assert await hooks.call(name, context=context) is not None
     (call,) = plugin.calls
-    sent = MessageWillBePostedRequest.FromString(call.octets or b"").context  # field 1 everywhere
+    sent = _context_of(call)  # field 1 everywhere
     assert (sent.plugin_id, sent.request_id, sent.session_id, sent.user_id) == ("com.example.x", "r", "s", "u")
     assert isinstance(call.request, Message)
     fields = {field.name: value for field, value in call.request.ListFields()}
@@ -95,7 +102,7 @@ async def test_fresh_request_ids() -> None:
     async with client(plugin) as hooks:
         for _ in range(2):
             await hooks.message_has_been_posted(POST)
-    ids = [MessageWillBePostedRequest.FromString(call.octets or b"").context.request_id for call in plugin.calls]
+    ids = [_context_of(call).request_id for call in plugin.calls]
     assert [len(found) for found in ids] == [26, 26]
     assert ids[0] != ids[1]
 
@@ -126,7 +133,7 @@ async def test_deadline() -> None:
         (lambda _: {}, "hello", "", False),
         (lambda _: {"modified_post": Post(message="changed")}, "changed", "", False),
         (lambda _: {"modified_post": Post(message="changed"), "rejection_reason": "no"}, None, "no", False),
-        (lambda _: {"rejection_reason": DISMISS_POST}, None, DISMISS_POST, True),
+        (lambda _: {"rejection_reason": DISMISS_REASON}, None, DISMISS_REASON, True),
         (fails, "hello", "", False),
     ],
 )

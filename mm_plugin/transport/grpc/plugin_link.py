@@ -108,7 +108,7 @@ def hook_handlers(receiver: HookReceiver) -> dict[str, Handler]:
 
 def _hook_handler(name: str, method: Method, receiver: HookReceiver) -> Handler:
     async def answer(request: Message, info: CallInfo) -> Message:
-        return await _handed_up(HookCall(name=name, request=request, deadline=info.deadline, octets=info.octets))
+        return await _handed_up(HookCall(name=name, request=request, deadline=info.deadline))
 
     async def answer_fault(fault: CallFault, text: str, info: CallInfo) -> Message:
         return await _handed_up(HookCall(name=name, request=fault, deadline=info.deadline, text=text))
