@@ -92,6 +92,11 @@ class EventStream:
         async with self._sending:
             await self._response.write(octets, flush=True)
 
+    async def settle(self) -> None:
+        """Wait until nothing is being sent."""
+        async with self._sending:
+            pass
+
     async def keep_alive(self, every_s: float) -> None:
         """Send a comment again and again; for a task of its own."""
         while True:
@@ -118,4 +123,5 @@ async def open_events(response: Response, *, keep_alive_s: float | None = None) 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stream.keep_alive, keep_alive_s, name="events: keep alive")
         yield stream
+        await stream.settle()  # a comment cut off halfway would end the response
         tasks.cancel_scope.cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from google.protobuf.message import Message
@@ -14,18 +15,20 @@ from mm_plugin.serve_http import HTTPHandler, run_http
 from mm_plugin.transport.link import CallFailure, HookCall, HostLink, HTTPCall, HTTPExchange, RequestHead, ResponseHead
 from mm_plugin.transport.memory import memory_link
 
+OnHTTP = Callable[[HTTPExchange], Awaitable[None]]
+
 
 class _Plugin:
     """A plugin's side that knows HTTP only."""
 
-    def __init__(self, handler: HTTPHandler | None) -> None:
-        self._handler = handler
+    def __init__(self, on_http: OnHTTP) -> None:
+        self._on_http = on_http
 
     async def handle_hook(self, call: HookCall) -> Message:
         raise CallFailure(f"no hook {call.name}", code=StatusCode.UNIMPLEMENTED)
 
     async def handle_http(self, exchange: HTTPExchange) -> None:
-        await run_http(exchange, self._handler)
+        await self._on_http(exchange)
 
 
 class _NoAPI:
@@ -34,12 +37,12 @@ class _NoAPI:
 
 
 @asynccontextmanager
-async def served(handler: HTTPHandler | None) -> AsyncGenerator[HostLink]:
-    """Serve HTTP with ``handler``; gives the host's end of the link."""
+async def served(handler: HTTPHandler | None, *, on_http: OnHTTP | None = None) -> AsyncGenerator[HostLink]:
+    """Serve HTTP with ``handler``, or with ``on_http`` in its place; gives the host's end of the link."""
     plugin, host = memory_link(_NoAPI())
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
-            await tasks.start(plugin.serve, _Plugin(handler))
+            await tasks.start(plugin.serve, _Plugin(on_http or partial(run_http, handler=handler)))
             yield host
             await host.aclose()
             await plugin.aclose()
