@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from threading import Lock
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio import CapacityLimiter, from_thread, to_thread
 
 from mm_plugin import limits
@@ -56,7 +57,7 @@ class HookThreads:
 class _Job(Generic[_T]):
     """One function and its slot, which the last of the two sides to leave gives back."""
 
-    __slots__ = ("_abandoned", "_function", "_lock", "_running", "_slots")
+    __slots__ = ("_abandoned", "_function", "_lock", "_running", "_slots", "_token")
 
     def __init__(self, function: Callable[[], _T], slots: CapacityLimiter) -> None:
         self._function = function
@@ -64,6 +65,7 @@ class _Job(Generic[_T]):
         self._lock = Lock()
         self._running = False
         self._abandoned = False
+        self._token = anyio.lowlevel.current_token()
 
     def run(self) -> tuple[_T]:
         """Run the function; called in the thread. Boxed, because Trio takes no awaitable for a thread's result."""
@@ -78,13 +80,28 @@ class _Job(Generic[_T]):
                 self._running = False
                 late = self._was_abandoned()
             if late:
-                try:
-                    from_thread.run_sync(self._slots.release_on_behalf_of, self)
-                except anyio.RunFinishedError:
-                    pass  # the loop has ended, and the slots with it
+                self._release_late()
 
     def _was_abandoned(self) -> bool:
         return self._abandoned
+
+    def _release_late(self) -> None:
+        """Give the slot back from outside the loop.
+
+        Telling a loop that is just ending may wait for ever, and the interpreter waits for this thread when it exits;
+        a daemon thread may wait.
+        """
+        releasing = Thread(target=self._release_in_loop, name="mm_plugin late hook thread", daemon=True)
+        try:
+            releasing.start()
+        except RuntimeError:
+            pass  # the interpreter is going
+
+    def _release_in_loop(self) -> None:
+        try:
+            from_thread.run_sync(self._slots.release_on_behalf_of, self, token=self._token)
+        except anyio.RunFinishedError:
+            pass  # the loop has ended, and the slots with it
 
     def leave(self) -> None:
         """Give the slot back unless the function still runs; called in the loop when nobody waits any more."""
