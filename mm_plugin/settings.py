@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +16,7 @@ from mm_plugin.exceptions import ConfigurationError
 __all__ = ("RuntimeConfig", "load_runtime_config")
 
 API_TARGET = "MATTERMOST_PLUGIN_API_TARGET"
+API_SECRET = "MM_PLUGIN_API_SECRET"  # noqa: S105 - the variable's name
 PLUGIN_ID = "MATTERMOST_PLUGIN_ID"
 PLUGIN_PATH = "MATTERMOST_PLUGIN_PATH"
 HOOK_TIMEOUT = "MATTERMOST_PLUGIN_HOOK_TIMEOUT"
@@ -46,6 +47,7 @@ class RuntimeConfig:
         plugin_id: The plugin's id; "" where neither the environment nor a plugin.json says it.
         plugin_path: The bundle's folder; "" means the working directory.
         api_target: ``host:port`` or ``unix:/path`` of the server's API; "" where none is set.
+        api_secret: What shows the host that an API call is this plugin's; "" where the host gave none.
         log_level: A level of the standard ``logging`` module.
         hook_timeout_s: Longest a hook may take.
         api_timeout_s: Longest an API call may take.
@@ -58,6 +60,7 @@ class RuntimeConfig:
     plugin_id: str = ""
     plugin_path: str = ""
     api_target: str = ""
+    api_secret: str = field(default="", repr=False)
     log_level: int = logging.INFO
     hook_timeout_s: float = limits.hook_timeout_s
     api_timeout_s: float = limits.api_timeout_s
@@ -83,6 +86,7 @@ def load_runtime_config(environ: Mapping[str, str]) -> RuntimeConfig:
         plugin_id=environ.get(PLUGIN_ID, "") or _id_from_manifest(),
         plugin_path=environ.get(PLUGIN_PATH, ""),
         api_target=environ.get(API_TARGET, ""),
+        api_secret=environ.get(API_SECRET, ""),
         log_level=_level(environ),
         hook_timeout_s=_seconds(environ, HOOK_TIMEOUT, limits.hook_timeout_s),
         backend=_backend(environ),

@@ -30,6 +30,13 @@ def test_api_target() -> None:
     assert load_runtime_config({"MATTERMOST_PLUGIN_API_TARGET": "unix:/run/x"}).api_target == "unix:/run/x"
 
 
+def test_api_secret() -> None:
+    """MM_PLUGIN_API_SECRET is kept, and does not show where the configuration is printed."""
+    config = load_runtime_config({"MM_PLUGIN_API_SECRET": "s3cret"})
+    assert config.api_secret == "s3cret"
+    assert "s3cret" not in repr(config)
+
+
 def test_plugin_id() -> None:
     """MATTERMOST_PLUGIN_ID wins over plugin.json of the working directory, which wins over nothing."""
     assert load_runtime_config({}).plugin_id == ""

@@ -41,7 +41,7 @@ async def open_plugin_link(
     """
     health, controller = Health(), Controller()
     async with (
-        open_api(config.api_target, message_limit_octets=config.message_limit_octets) as api,
+        open_api(config.api_target, secret=config.api_secret, message_limit_octets=config.message_limit_octets) as api,
         open_listener(environ, unix_socket_dir=config.unix_socket_dir, app_version=app_version) as (
             listener,
             handshake,

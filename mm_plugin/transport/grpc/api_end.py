@@ -6,17 +6,18 @@ Errors: CallFailure; an unset target is UNREACHABLE with a text that names the v
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import SocketAttribute
+from anyio.abc import ByteStream, Listener, SocketAttribute
 
 from mm_plugin import limits
 from mm_plugin._proto.services import Method, api_method, api_methods
 from mm_plugin.exceptions import StatusCode
-from mm_plugin.settings import API_TARGET
+from mm_plugin.settings import API_SECRET, API_TARGET
 from mm_plugin.transport.grpc.addresses import connector_to
 from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.errors import GRPCStatusError
@@ -30,15 +31,19 @@ if TYPE_CHECKING:
 
 __all__ = ("api_handlers", "open_api", "open_api_server")
 
+#: The metadata that carries a plugin's secret.
+_SECRET = "mm-plugin-secret"  # noqa: S105 - the field's name
+
 
 @asynccontextmanager
 async def open_api(
-    target: str, *, message_limit_octets: int = limits.message_limit_octets
+    target: str, *, secret: str = "", message_limit_octets: int = limits.message_limit_octets
 ) -> AsyncGenerator[APICaller]:
     """Open the way to a server's API; the first call connects.
 
     Args:
         target: ``host:port`` or ``unix:/path``; with "" every call fails and names the variable that is unset.
+        secret: Goes with every call, so that the host knows whose it is; "" sends none.
         message_limit_octets: Longest message sent and taken.
 
     Raises:
@@ -48,30 +53,53 @@ async def open_api(
         yield _NoTarget()
         return
     async with GRPCChannel(connector_to(target), message_limit_octets=message_limit_octets) as channel:
-        yield _ChannelCaller(channel)
+        yield _ChannelCaller(channel, secret)
 
 
-def api_handlers(receiver: APIReceiver) -> Mapping[str, Handler]:
-    """Return the handlers of PluginAPI, by path, that hand every call to ``receiver``."""
-    return {method.path: _api_handler(method, receiver) for method in api_methods().values()}
+def api_handlers(receiver: APIReceiver, *, secret: str = "") -> Mapping[str, Handler]:
+    """Return the handlers of PluginAPI, by path, that hand every call to ``receiver``.
+
+    Args:
+        receiver: Answers the calls.
+        secret: What a call must carry, else it ends with UNAUTHENTICATED; "" takes every call.
+    """
+    return {method.path: _api_handler(method, receiver, secret) for method in api_methods().values()}
 
 
 @asynccontextmanager
 async def open_api_server(
-    receiver: APIReceiver, *, message_limit_octets: int = limits.message_limit_octets
+    receiver: APIReceiver,
+    *,
+    secret: str = "",
+    unix_path: str = "",
+    message_limit_octets: int = limits.message_limit_octets,
 ) -> AsyncGenerator[str]:
-    """Serve the API on a free loopback port; on the way out what still runs is cut.
+    """Serve the API to one plugin; on the way out what still runs is cut.
+
+    Args:
+        receiver: Answers the calls.
+        secret: What every call must carry; see ``api_handlers``.
+        unix_path: Listen on a unix socket made here, for this user only, instead of on a free loopback port.
+        message_limit_octets: Longest message sent and taken.
 
     Yields:
-        The target for a plugin, ``127.0.0.1:port``.
+        The target for the plugin, ``127.0.0.1:port`` or ``unix:/path``.
+
+    Raises:
+        OSError: There is nowhere to listen.
     """
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
-    port: int = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django's
-    server = GRPCServer(api_handlers(receiver), message_limit_octets=message_limit_octets)
+    listener: Listener[ByteStream]
+    if unix_path:
+        listener = await anyio.create_unix_listener(unix_path, mode=0o600)
+        target = f"unix:{unix_path}"
+    else:
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+        target = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"  # noqa: S610 - not Django's
+    server = GRPCServer(api_handlers(receiver, secret=secret), message_limit_octets=message_limit_octets)
     async with anyio.create_task_group() as tasks:
         await tasks.start(server.serve, listener)
         try:
-            yield f"127.0.0.1:{port}"
+            yield target
         finally:
             with anyio.move_on_after(limits.cleanup_s, shield=True):
                 await server.aclose()
@@ -88,22 +116,35 @@ class _NoTarget:
 
 
 class _ChannelCaller:
-    def __init__(self, channel: GRPCChannel) -> None:
+    def __init__(self, channel: GRPCChannel, secret: str) -> None:
         self._channel = channel
+        self._metadata = ((_SECRET, secret),) if secret else ()
 
     async def call_api(self, method: str, request: Message, *, deadline: float | None = None) -> Message:
         found = api_method(method, type(request))
         try:
-            return await self._channel.unary(found.path, request, found.response, deadline=deadline)
+            return await self._channel.unary(
+                found.path, request, found.response, deadline=deadline, metadata=self._metadata
+            )
         except GRPCStatusError as error:
             raise failure_of(error) from error
 
 
-def _api_handler(method: Method, receiver: APIReceiver) -> Handler:
+def _api_handler(method: Method, receiver: APIReceiver, secret: str) -> Handler:
     async def answer(request: Message, info: CallInfo) -> Message:
+        if secret and not _has_secret(info, secret):
+            raise GRPCStatusError(
+                StatusCode.UNAUTHENTICATED, f"the call does not carry what {API_SECRET} told the plugin"
+            )
         try:
             return await receiver.handle_api(method.name, request, deadline=info.deadline)
         except CallFailure as failure:
             raise status_of(failure) from failure
 
     return Unary(answer, method.request, method.response)
+
+
+def _has_secret(info: CallInfo, secret: str) -> bool:
+    """Compare in a time that does not tell how much of the secret was right."""
+    given = next((value for name, value in info.metadata if name == _SECRET), "")
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), secret.encode())
