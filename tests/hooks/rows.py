@@ -16,6 +16,8 @@ from mm_plugin.hooks.table import HOOK_TABLE, HookRow, Refusal
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.transport.link import CallFailure, CallFault, HookCall
 
+#: How the Go host reads a failure under each policy.
+READS = {FailurePolicy.REJECT: "refused", FailurePolicy.ERROR: "refused", FailurePolicy.ALLOW: "let pass"}
 UNARY_ROWS = tuple(row for row in HOOK_TABLE.values() if not row.streaming)
 each_row = pytest.mark.parametrize("row", UNARY_ROWS, ids=lambda row: str(row.name))
 each_policy = pytest.mark.parametrize(

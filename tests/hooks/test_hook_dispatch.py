@@ -20,9 +20,8 @@ from mm_plugin.hooks.table import HOOK_TABLE, HookRow, Refusal
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.messages.posts import Post
 from mm_plugin.transport.link import CallFailure, CallFault, HookCall
-from tests.hooks.rows import dispatch, each_policy, each_row, host_reads, outcome, request_of
+from tests.hooks.rows import READS, dispatch, each_policy, each_row, host_reads, outcome, request_of
 
-READS = {FailurePolicy.REJECT: "refused", FailurePolicy.ERROR: "refused", FailurePolicy.ALLOW: "let pass"}
 SECRET = "s3cret in the exception"
 
 
