@@ -46,6 +46,7 @@ class PluginHTTP:
 
     Attributes:
         handler: What answers its requests; None where it serves no HTTP.
+        max_body_octets: The longest body it takes; None where routes have limits of their own.
 
     Args:
         plugin: The plugin.
@@ -56,13 +57,16 @@ class PluginHTTP:
 
     def __init__(self, plugin: Plugin, binding: Binding | None, surface: Surface | None, threads: HookThreads) -> None:
         self.handler: HTTPHandler | None = None if binding is None else getattr(plugin, binding.attribute)
+        self.max_body_octets = plugin.max_body_octets if surface is None else None
         self._surface: HTTPSurface | None = None
         if surface is not None and binding is not None:
             from mm_plugin.serve_http.mounts import HTTPSurface
 
             is_own = getattr(type(plugin), binding.attribute) is not _base_serve_http(type(plugin))
             fallback = self.handler if is_own else None
-            self._surface = HTTPSurface(plugin, surface, fallback, lambda: plugin.task_group, threads.run)
+            self._surface = HTTPSurface(
+                plugin, surface, fallback, lambda: plugin.task_group, threads.run, plugin.max_body_octets
+            )
             self.handler = self._surface.answer
 
     async def start(self) -> None:

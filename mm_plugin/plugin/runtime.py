@@ -71,7 +71,7 @@ class PluginRuntime:
         # Threads of its own: streams are long, and must not keep hooks waiting.
         self._http_threads = HookThreads(limits.http_threads)
         http = PluginHTTP(plugin, bindings.get(HookName.ServeHTTP), surface_of(plugin), self._http_threads)
-        self._max_body_octets = plugin.max_body_octets
+        self._max_body_octets = http.max_body_octets
         self._serve_http: Callable[[Request, Response], Awaitable[None] | None] | None = (
             None if http.handler is None else self._watch.watched(HookName.ServeHTTP, http.handler)
         )

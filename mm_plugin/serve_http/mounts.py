@@ -122,6 +122,7 @@ class HTTPSurface:
         fallback: Its ``serve_http``; None where it has none.
         task_group: Gives the group of its activation.
         run_in_thread: Runs blocking handlers and WSGI apps.
+        max_body_octets: The longest body taken where a route says nothing else.
     """
 
     plugin: object
@@ -129,6 +130,7 @@ class HTTPSurface:
     fallback: HTTPHandler | None
     task_group: Callable[[], TaskGroup]
     run_in_thread: RunInThread
+    max_body_octets: int | None = None
     _table: RouteTable = field(init=False)
     _lifespans: dict[str, Lifespan] = field(init=False, default_factory=dict[str, "Lifespan"])
 
@@ -156,10 +158,12 @@ class HTTPSurface:
     async def answer(self, request: Request, response: Response) -> None:
         """Answer a request by its route, else by a mount, else by ``serve_http``, else with 404 or 405."""
         found = self._table.find(request.method, request.raw_path)
+        own = None if found is None else found[0].max_body_octets
+        limit = self.max_body_octets if own is None else own
+        if limit is not None:
+            request.body.limit(limit)
         if found is not None:
             one, parameters = found
-            if one.max_body_octets is not None:
-                request.body.limit(one.max_body_octets)
             await self._run(partial(getattr(self.plugin, one.attribute), **parameters), request, response)
             return
         for mount in self.surface.mounts:

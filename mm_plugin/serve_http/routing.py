@@ -96,7 +96,8 @@ def collect_routes(cls: type) -> tuple[Route, ...]:
     routes = [_compile(cls, attribute, mark) for attribute, each in marks.items() for mark in each]
     taken: dict[tuple[str, str], Route] = {}
     for one in routes:
-        other = taken.setdefault((one.method, one.expression.pattern), one)
+        shape = _PARAMETER.sub(lambda match: f"{{{match.group(2) or ''}}}", one.pattern)
+        other = taken.setdefault((one.method, shape), one)
         if other is not one:
             raise HookRegistrationError(
                 f"{cls.__qualname__}: {one.method} {one.pattern} has two handlers, {other.attribute} and "
@@ -149,7 +150,9 @@ def _compile(cls: type, attribute: str, mark: RouteMark) -> Route:
 def _literal(segment: str) -> str:
     """Match a segment as clients may write it: each character plain or percent-encoded."""
     return "".join(
-        f"(?:{re.escape(char)}|{''.join(f'%{octet:02X}' for octet in char.encode())})" if not char.isalnum() else char
+        f"(?:{re.escape(char)}|{''.join(f'%{octet:02X}' for octet in char.encode())})"
+        if not (char.isascii() and char.isalnum())
+        else char
         for char in segment
     )
 
