@@ -15,6 +15,7 @@ help:
 	@echo "make proto  regenerate everything generated from proto/"
 	@echo "make bench  measure, side by side with peers"
 	@echo "make soak   the long runs"
+	@echo "make conformance  h2spec against our server on both backends, where Go is present"
 
 $(ENV)/ready: tools/make_env.sh pyproject.toml requirements-dev.txt constraints.txt
 	@tools/make_env.sh $(ENV) -r requirements-dev.txt
@@ -52,6 +53,9 @@ bench: $(ENV)/ready
 
 soak: $(ENV)/ready
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+conformance: $(ENV)/ready
+	@$(BIN)/python -m tools.conformance $(ARGS)
 
 clean:
 	rm -rf $(ENV) $(DEMO_ENV) dist
