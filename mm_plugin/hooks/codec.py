@@ -12,7 +12,7 @@ from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, EncodeError, Message
 
 from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
@@ -198,6 +198,22 @@ class HookCodec:
         if response.ByteSize() > limits.hook_error_octets:
             raise ValueError("the error is too long")
         return response
+
+    def check_sendable(self, response: Message, limit_octets: int) -> None:
+        """Refuse a response that would not reach the server: the call would fail, whatever the policy.
+
+        Raises:
+            HookResultError: It is too long, or nested deeper than protobuf reads.
+        """
+        if not self.row.outputs:
+            return
+        try:
+            octets = response.SerializeToString()
+            self.response_class.FromString(octets)
+        except (EncodeError, DecodeError) as error:
+            raise HookResultError(f"{self.row.name}: the answer is nested too deeply") from error
+        if len(octets) > limit_octets:
+            raise HookResultError(f"{self.row.name}: the answer is longer than a message may be, {limit_octets} octets")
 
     def _accepts(self, output: Output, value: object) -> bool:
         match output.kind:

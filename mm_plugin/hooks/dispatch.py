@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 
 from mm_plugin import limits
-from mm_plugin.exceptions import HookResultError, HookTimeoutError, StatusCode
+from mm_plugin.exceptions import HookTimeoutError, StatusCode
 from mm_plugin.hooks.codec import HookCodec, codec_of
 from mm_plugin.hooks.failure import answer_failure, failure_of
 from mm_plugin.hooks.files import NewContent, gather
@@ -135,10 +135,7 @@ class HookDispatcher:
             if codec.row.content_field:
                 result = await self._gathered(codec, result)
             response = codec.pack(result, originals)
-            if codec.row.outputs and response.ByteSize() > self._message_limit_octets:
-                raise HookResultError(
-                    f"{codec.row.name}: the answer is longer than a message may be, {self._message_limit_octets} octets"
-                )
+            codec.check_sendable(response, self._message_limit_octets)
             if result is None:
                 self._tell_of_mutation(codec, arguments, originals)
             return response

@@ -75,6 +75,10 @@ class _Job(Generic[_T]):
             self._running = True
         try:
             return (self._function(),)
+        except Exception:
+            raise
+        except BaseException as error:  # in the loop it would end the task that waits, or all of the loop
+            raise RuntimeError(f"a blocking handler cannot end anything by {type(error).__name__}") from error
         finally:
             with self._lock:
                 self._running = False

@@ -234,9 +234,7 @@ async def test_a_file_goes_through_a_handler_as_a_stream(link: str) -> None:
     """An async generator as handler transforms chunk by chunk, without ever holding the file itself."""
 
     class Upper(Plugin):
-        async def file_will_be_uploaded(  # type: ignore[override]
-            self, context: Any, file_info: Any, file_content: FileContent
-        ) -> Any:
+        async def file_will_be_uploaded(self, context: Any, file_info: Any, file_content: FileContent) -> Any:
             async def upper() -> AsyncGenerator[bytes]:
                 async for chunk in file_content:
                     yield chunk.upper()
