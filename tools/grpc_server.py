@@ -24,11 +24,11 @@ from mm_plugin.transport.grpc.streams import ServerStream
 _counts = {"now": 0, "most": 0}
 
 
-async def _echo(request: bytes, info: CallInfo) -> bytes:
+async def _echo(request: bytes, _: CallInfo) -> bytes:
     return request
 
 
-async def _hang(request: bytes, info: CallInfo) -> bytes:
+async def _hang(_request: bytes, _: CallInfo) -> bytes:
     """Wait for ever, and take a moment to notice a cancellation, as real handlers do."""
     _counts["now"] += 1
     _counts["most"] = max(_counts["most"], _counts["now"])
@@ -41,11 +41,11 @@ async def _hang(request: bytes, info: CallInfo) -> bytes:
     return b""
 
 
-async def _most(request: bytes, info: CallInfo) -> bytes:
+async def _most(_request: bytes, _: CallInfo) -> bytes:
     return b"%d" % _counts["most"]
 
 
-async def _big(request: bytes, info: CallInfo) -> bytes:
+async def _big(request: bytes, _: CallInfo) -> bytes:
     """Answer with as many octets as the request says."""
     return bytes(int(request))
 
