@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, TypeVarTuple
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVarTuple, cast, get_args, get_origin
 
+from mm_plugin.exceptions import DeclarationError
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.registry import Binding, collect_bindings
 from mm_plugin.plugin.background import Background, Every, OnCrash, check_every
@@ -18,6 +19,7 @@ from mm_plugin.transport.call_metrics import CallMetrics
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
+    from typing_extensions import TypeVar  # known to type checkers without being installed; has defaults before 3.13
 
     from mm_plugin.api.client import PluginAPIClient
     from mm_plugin.messages.manifest import Manifest
@@ -28,7 +30,14 @@ if TYPE_CHECKING:
     from mm_plugin.transport.interceptors import Interceptor
     from mm_plugin.transport.link import APICaller
 
-__all__ = ("Attachment", "Plugin", "attach", "bindings_of", "intervals_of", "surface_of")
+    # Covariant, so that every Plugin[Settings] is a Plugin.
+    SettingsT_co = TypeVar("SettingsT_co", covariant=True, default=object)
+else:
+    from typing import TypeVar
+
+    SettingsT_co = TypeVar("SettingsT_co", covariant=True)
+
+__all__ = ("Attachment", "Plugin", "attach", "bindings_of", "intervals_of", "settings_class_of", "surface_of")
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -44,6 +53,7 @@ class Attachment:
         api: The client, made when it is first asked for.
         manifest: The manifest, read when it is first asked for.
         metrics: How long hooks and API calls took.
+        settings: The author's; None until they are loaded.
     """
 
     def __init__(self, config: RuntimeConfig, api_caller: APICaller) -> None:
@@ -54,10 +64,13 @@ class Attachment:
         self.api: PluginAPIClient | None = None
         self.manifest: Manifest | None = None
         self.metrics = CallMetrics()
+        self.settings: object = None
 
 
-class Plugin(HookMethods):
+class Plugin(HookMethods, Generic[SettingsT_co]):
     """A Mattermost server plugin; subclass it and override hooks by name, or bind any method by ``@hook``.
+
+    ``class Mine(Plugin[MySettings])`` has its settings, checked and typed, at ``self.settings``; see SettingsModel.
 
     A subclass may have an ``__init__`` without arguments. What the runtime gives (``api``, ``config``, ...) is there
     from the first hook on, not in ``__init__``.
@@ -68,6 +81,7 @@ class Plugin(HookMethods):
     """
 
     _hook_bindings: ClassVar[Mapping[HookName, Binding]] = MappingProxyType({})
+    _settings_class: ClassVar[type | None] = None
     _intervals: ClassVar[Mapping[str, Every]] = MappingProxyType({})
     _http_surface: ClassVar[Surface | None] = None
     _attachment: Attachment | None = None
@@ -82,12 +96,19 @@ class Plugin(HookMethods):
         if cls._http_surface is not None:
             cls._hook_bindings = MappingProxyType({HookName.ServeHTTP: serve_http_binding(), **cls._hook_bindings})
         cls._intervals = check_every(cls)
+        cls._settings_class = _find_settings_class(cls)
 
     def serve_http(self, request: Request, response: Response, /) -> MaybeAwaitable[None]:
         """Answer one HTTP request to ``/plugins/<id>/``; the body and the answer are streams, there is no deadline.
 
         With ``@route`` or mounted apps it gets what those do not answer. A ``def`` runs in a worker thread, with
         ``request.sync`` and ``response.sync``.
+        """
+
+    def on_settings_change(self, old: SettingsT_co, new: SettingsT_co, /) -> MaybeAwaitable[None]:  # type: ignore[misc]
+        """The settings have changed: ``self.settings`` is ``new`` already. Not called for the first ones.
+
+        It comes within OnConfigurationChange, before a handler of that hook, and only for settings that fit and differ.
         """
 
     def interceptors(self) -> Sequence[Interceptor]:
@@ -146,6 +167,22 @@ class Plugin(HookMethods):
 
             attachment.manifest = load_manifest(Path(attachment.config.plugin_path or "."))
         return attachment.manifest
+
+    @property
+    def settings(self) -> SettingsT_co:
+        """The plugin's settings, as its settings class reads them; loaded before any hook runs.
+
+        A plugin without a settings class has None here.
+
+        Raises:
+            RuntimeError: They are not loaded yet.
+        """
+        settings = self._require("settings").settings
+        if settings is None and self._settings_class is not None:
+            raise RuntimeError(
+                "the settings are loaded when the plugin is activated; use them from on_configuration_change on"
+            )
+        return cast("SettingsT_co", settings)
 
     @property
     def metrics(self) -> CallMetrics:
@@ -211,6 +248,24 @@ class Plugin(HookMethods):
         return self._attachment
 
 
+def _find_settings_class(cls: type[Plugin]) -> type | None:
+    """Return what stands in the brackets of Plugin[...], in the class or the nearest parent that says it."""
+    for owner in cls.__mro__:
+        for base in vars(owner).get("__orig_bases__", ()):
+            origin, arguments = get_origin(base), get_args(base)
+            if isinstance(origin, type) and issubclass(origin, Plugin) and isinstance(arguments[0], type):
+                from mm_plugin.plugin.settings_model import check_settings
+
+                check_settings(arguments[0])
+                return arguments[0]
+    if cls.on_settings_change is not Plugin.on_settings_change:
+        raise DeclarationError(
+            f"{cls.__qualname__}.on_settings_change would never be called: name the settings class, "
+            f"class {cls.__name__}(Plugin[MySettings])"
+        )
+    return None
+
+
 _NOT_ACTIVE = "{} from on_activate to on_deactivate only; the plugin is not active"
 
 
@@ -233,3 +288,8 @@ def intervals_of(plugin: Plugin) -> Mapping[str, tuple[Callable[[], object], Eve
 def surface_of(plugin: Plugin) -> Surface | None:
     """Return a plugin's routes and mounts; None where it has none."""
     return plugin._http_surface  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+
+
+def settings_class_of(plugin: Plugin) -> type | None:
+    """Return the class of a plugin's settings."""
+    return plugin._settings_class  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
