@@ -21,6 +21,7 @@ __all__ = (
     "HookResultError",
     "HookTimeoutError",
     "KVConflictError",
+    "KVValueError",
     "LocalProtocolError",
     "LockLostError",
     "MMPluginError",
@@ -328,3 +329,9 @@ class LockLostError(MMPluginError):
     """A cluster lock could not be renewed before it expired; the code under it was cancelled in time."""
 
     docs_code = "MMP321"
+
+
+class KVValueError(MMPluginError):
+    """A key of the key-value store holds what its codec cannot read; the value is left as it is."""
+
+    docs_code = "MMP322"

@@ -104,6 +104,35 @@ api_reconnect_backoff_s = 0.05
 #: The longest pause between two attempts to connect.
 api_reconnect_backoff_max_s = 2.0
 
+# -- what authors reach for beside the API --------------------------------------------------------------------
+
+#: Most entries asked for in one page: no server answers fewer than it was asked for up to this, so a short page ends.
+api_page_entries = 200
+#: Pages fetched of one list before we stop believing that the server counts pages.
+api_pages = 10_000
+#: Longest key of a plugin's key-value store, in characters, as on the server.
+kv_key_characters = 50
+#: Times a compare-and-set loop reads and tries again.
+kv_update_attempts = 12
+#: First pause of that loop; it doubles, and chance shortens it so that two writers do not meet again.
+kv_update_backoff_s = 0.01
+#: Longest pause of that loop.
+kv_update_backoff_max_s = 0.5
+#: How long a cluster lock outlives its holder; whole seconds, as the server expires keys.
+cluster_lease_s = 15
+#: First pause before a cluster lock that is taken is tried again; it doubles.
+cluster_poll_s = 0.1
+#: Longest pause of that kind: how long a free lock may stand unused while others wait for it.
+cluster_poll_max_s = 2.0
+#: One piece of an upload; the server takes no first piece below 5 MiB unless it is the whole file.
+upload_piece_octets = 5 * 1024 * 1024
+#: Log records that wait for the server's API before the oldest is dropped.
+api_log_records = 1_000
+#: Longest wait before a record logged in a thread is sent; threads cannot wake the event loop without blocking.
+api_log_delay_s = 0.5
+#: Longest time for what still waits when the forwarding of logs ends.
+api_log_flush_s = 0.5
+
 # -- lifetime -------------------------------------------------------------------------------------------------
 
 #: The whole stop after the host's Shutdown rpc; the Go host kills after 2 s.
@@ -200,5 +229,11 @@ devserver_body_octets = 1024 * 1024
 devserver_page_entries = 200
 #: Most keys of one page of a plugin's key-value store, as on the server.
 devserver_page_keys = 1_000
+#: How long the files of a plugin must be still before it is restarted: an editor saves in several steps.
+devserver_quiet_files_ms = 50
+#: The longest that changes of files are collected while they go on.
+devserver_busy_files_ms = 1_600
+#: How long a request to a plugin waits while that plugin is being restarted.
+devserver_restart_wait_s = 10.0
 #: Longest wait for one step of the tour.
 tour_step_s = 10.0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from mm_plugin import limits
 from mm_plugin.api.methods import APIMethods
 from mm_plugin.api.options import call_timeout
-from mm_plugin.settings import API_TARGET
+from mm_plugin.settings import API_SECRET, API_TARGET
 from mm_plugin.transport.link import APICaller
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class PluginAPIClient(APIMethods):
     ) -> None:
         super().__init__(_NOT_OPEN, api_timeout_s=api_timeout_s)
         self._target = os.environ.get(API_TARGET, "") if target is None else target
+        self._secret = os.environ.get(API_SECRET, "") if target is None else ""
         self._message_limit_octets = message_limit_octets
         self._exits: AsyncExitStack | None = None
         self._sync: SyncAPIMethods | None = None
@@ -126,7 +127,7 @@ class PluginAPIClient(APIMethods):
         from mm_plugin.transport.grpc.api_end import open_api
 
         async with AsyncExitStack() as exits:
-            opened = open_api(self._target, message_limit_octets=self._message_limit_octets)
+            opened = open_api(self._target, secret=self._secret, message_limit_octets=self._message_limit_octets)
             self._caller = await exits.enter_async_context(opened)
             self._exits = exits.pop_all()
         return self

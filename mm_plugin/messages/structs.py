@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
 from mm_plugin import limits
 from mm_plugin.types import JSONValue
@@ -28,6 +28,7 @@ __all__ = (
     "fill_pairs",
     "fill_struct",
     "fill_value",
+    "json_object",
     "json_octets",
     "python_of_value",
 )
@@ -79,6 +80,22 @@ def python_of_value(value: Value) -> JSONValue:
             return [python_of_value(item) for item in value.list_value.values]
         case _:
             return None
+
+
+def json_object(octets: bytes) -> dict[str, JSONValue]:
+    """Return JSON that a method gave as bytes, such as ``get_config`` and ``get_license``; {} for no bytes at all.
+
+    The methods give bytes as they came, since a configuration of a megabyte need not be taken apart to be passed on.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    value: object = json.loads(octets) if octets else {}
+    if not isinstance(value, dict):
+        raise ValueError(  # noqa: TRY004 - of its content
+            f"expected a JSON object, found {type(value).__name__}"
+        )
+    return cast("dict[str, JSONValue]", value)
 
 
 # -- into messages --------------------------------------------------------------------------------------------
