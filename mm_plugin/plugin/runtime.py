@@ -142,7 +142,7 @@ class PluginRuntime:
             BaseExceptionGroup: A task of the plugin's group crashed.
         """
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch.run, name="loop watch")
+            await tasks.start(self._watch.run, name="loop watch")
             await self._activation.run(task_status=task_status)
 
     async def deactivate(self) -> None:
