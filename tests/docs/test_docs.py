@@ -26,7 +26,7 @@ BLOCKS = [
 @pytest.mark.parametrize("block", BLOCKS)
 def test_python_in_the_docs_runs(block: str) -> None:
     """Each block is a module that imports; plugin classes in it pass their checks at creation."""
-    exec(compile(block, "<docs>", "exec"), {"__name__": "docs"})
+    exec(compile(block, "<docs>", "exec", dont_inherit=True), {"__name__": "docs"})
 
 
 def test_every_error_is_explained_once() -> None:
