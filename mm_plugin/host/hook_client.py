@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -94,9 +95,11 @@ class HookClient:
     Args:
         link: The host's end of the link.
         plugin_id: Named in RequestContext and in logs.
+        unhurried: Whether calls have no deadline now, as under a debugger.
     """
 
-    def __init__(self, link: HostLink, plugin_id: str) -> None:
+    def __init__(self, link: HostLink, plugin_id: str, *, unhurried: Callable[[], bool] = lambda: False) -> None:
+        self._unhurried = unhurried
         self.plugin_id = plugin_id
         self._link = link
         self._implemented: frozenset[HookName] = frozenset()
@@ -250,7 +253,8 @@ class HookClient:
             fields = {"plugin_context": _plugin_context(context), **fields}
         # Built by name, so the classes' own typed constructors cannot be used.
         request = request_class(context=_request_context(context, self.plugin_id), **fields)
-        response = await self._link.call_hook(name, request, deadline=anyio.current_time() + timeout_s)
+        deadline = None if self._unhurried() else anyio.current_time() + timeout_s
+        response = await self._link.call_hook(name, request, deadline=deadline)
         if refusal is Refusal.ERROR and response.HasField("error"):
             raise error_of_app_error(cast("_WithError", response).error)
         return response

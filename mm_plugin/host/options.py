@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mm_plugin import limits
+from mm_plugin.host.faults import Faults
+from mm_plugin.host.supervision import SupervisionRules
 
 __all__ = ("HostOptions",)
 
@@ -27,6 +29,14 @@ class HostOptions:
         ask_stop_s: Longest wait for the answer to the Shutdown rpc.
         exit_grace_s: After Shutdown, before SIGTERM.
         terminate_grace_s: After SIGTERM, before SIGKILL.
+        supervision: When a plugin is pinged, counts as failed and is started again.
+        debugger: Whether plugins run under a debugger, which suspends deadlines and health; None finds out (a debugger
+            that a plugin has loaded itself cannot be seen). A stop keeps its deadlines.
+        api_unix_socket: Serve the API on unix sockets in a private folder instead of on ports of the loopback.
+        require_api_secret: Whether API calls must carry the plugin's secret; None demands it of Python plugins only,
+            since others cannot know of it. False lets plugins work that do not use this package.
+        message_limit_octets: Longest message between host and plugin.
+        faults: Switches that make plugins and API misbehave.
     """
 
     interpreter: Path | None = None
@@ -39,3 +49,9 @@ class HostOptions:
     ask_stop_s: float = limits.host_ask_stop_s
     exit_grace_s: float = limits.host_exit_grace_s
     terminate_grace_s: float = limits.host_terminate_grace_s
+    supervision: SupervisionRules = field(default_factory=SupervisionRules)
+    debugger: bool | None = None
+    api_unix_socket: bool = False
+    require_api_secret: bool | None = None
+    message_limit_octets: int = limits.message_limit_octets
+    faults: Faults | None = None

@@ -74,19 +74,30 @@ class PluginProcess:
         except ValueError:
             return f"was killed by signal {-code}"
 
-    async def read_handshake(self, *, timeout_s: float = limits.host_start_timeout_s) -> Handshake:
+    async def read_handshake(
+        self,
+        *,
+        timeout_s: float = limits.host_start_timeout_s,
+        suspended: Callable[[], bool] = lambda: False,
+        instead: bytes | None = None,
+    ) -> Handshake:
         """Wait for the handshake line.
 
         Args:
             timeout_s: Counted from the start of the process.
+            suspended: Whether time does not count now, as under a debugger.
+            instead: Taken for the process's first line once there is one.
 
         Raises:
             PluginStartError: There is none, or one that cannot be used. The process is left as it is.
         """
         with anyio.move_on_at(self._started_at + timeout_s):
             await self._first_line_or_end.wait()
+        while not self._first_line_or_end.is_set() and suspended():
+            with anyio.move_on_after(limits.host_debugger_poll_s):
+                await self._first_line_or_end.wait()
         if self._first_line is not None:
-            return await self._parse(self._first_line)
+            return await self._parse(self._first_line if instead is None else instead)
         if not self._first_line_or_end.is_set():
             raise await self.start_error(f"printed no handshake line within {timeout_s:g} s; is there a run_plugin()?")
         with anyio.move_on_at(self._started_at + timeout_s):
@@ -199,14 +210,23 @@ class PluginProcess:
     async def _parse(self, line: bytes) -> Handshake:
         try:
             handshake = parse_handshake_line(line)
-            if handshake.app_version != _APP_VERSION or handshake.protocol != "grpc":
-                raise HandshakeError(
-                    f"the handshake names version {handshake.app_version} of the protocol {handshake.protocol}, "
-                    f"expected {_APP_VERSION} and grpc"
-                )
         except HandshakeError as error:
             raise await self.start_error(f"printed no handshake: {error}") from error
+        trouble = _foreign(handshake)
+        if trouble:
+            raise await self.start_error(f"cannot be talked to: {trouble}")
         return handshake
+
+
+def _foreign(handshake: Handshake) -> str:
+    """Return what go-plugin allows in a handshake and this host does not speak; "" where it speaks all of it."""
+    if handshake.app_version != _APP_VERSION:
+        return f"it speaks version {handshake.app_version} of Mattermost's plugin protocol, expected {_APP_VERSION}"
+    if handshake.protocol != "grpc":
+        return "it speaks net/rpc, as plugins written in Go do; this host speaks grpc only"
+    if handshake.certificate:
+        return "it wants TLS (field six of its handshake is a certificate), which this host did not ask for"
+    return ""
 
 
 @asynccontextmanager

@@ -1,34 +1,30 @@
-"""One plugin in a host: its states, and one life of its process from the API server's start to the last signal.
+"""One plugin in a host: its state, and its lives one after the other.
 
-Job:    API server → process → handshake → link → health → Implemented → OnActivate → running, and back:
-        OnDeactivate → Shutdown → grace → SIGTERM → grace → SIGKILL → API server closed.
+Job:    start the plugin, start it again after a failure as the rules of supervision say, stop it.
 Layer:  host.
-Errors: none comes out of ``run``: what went wrong stands in ``state``, ``reason`` and ``stderr``. A later life may be
-        begun with ``run`` again, which is where a restart policy goes.
+Errors: none comes out of ``run``: what went wrong stands in ``state``, ``reason`` and ``stderr``.
 
-A life is shielded from cancellation as a whole and takes cancellation as the wish to stop: the plugin's OnDeactivate
+``run`` is shielded from cancellation as a whole and takes cancellation as the wish to stop: the plugin's OnDeactivate
 still runs. Each step has a deadline, so the end comes all the same.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 
-from mm_plugin import limits
-from mm_plugin.exceptions import ConfigurationError, PluginAPIError, PluginStartError
-from mm_plugin.host.environment import plugin_environment
-from mm_plugin.host.find import plugin_command
+from mm_plugin.exceptions import PluginStartError
 from mm_plugin.host.hook_client import HookClient
+from mm_plugin.host.life import Life, LifeEnd, ProcessGuard, StopWish
 from mm_plugin.host.options import HostOptions
-from mm_plugin.host.process import PluginProcess, spawn_plugin
-from mm_plugin.host.state import PluginState
+from mm_plugin.host.state import PluginReport, PluginState
+from mm_plugin.host.supervision import Supervision
 from mm_plugin.host.wires import HostWire
 from mm_plugin.messages.manifest import Manifest
-from mm_plugin.transport.link import APIReceiver, CallFailure, FailureKind, HostLink
+from mm_plugin.transport.link import APIReceiver, HostLink
 
 __all__ = ("RunningPlugin",)
 
@@ -44,21 +40,32 @@ class RunningPlugin:
         api: Answers this plugin's API calls, and thereby knows who calls.
         wire: How the calls are carried.
         options: The operator's choices.
+        guard: Ends the process should the host be killed.
+        on_change: Called after each change of state; must not raise.
     """
 
     def __init__(
-        self, bundle: Path, manifest: Manifest, api: APIReceiver, *, wire: HostWire, options: HostOptions
+        self,
+        bundle: Path,
+        manifest: Manifest,
+        api: APIReceiver,
+        *,
+        wire: HostWire,
+        options: HostOptions,
+        guard: ProcessGuard | None = None,
+        on_change: Callable[[RunningPlugin], None] | None = None,
     ) -> None:
         self.bundle = bundle
         self.manifest = manifest
         self._api = api
         self._wire = wire
         self._options = options
+        self._guard = guard
+        self._on_change = on_change
         self._state = PluginState.NOT_RUNNING
         self._changed = anyio.Event()
-        self._stop_asked = anyio.Event()
-        self._stop_hook_timeout_s = options.hook_timeout_s
-        self._end = PluginState.NOT_RUNNING
+        self._stop = StopWish(options.hook_timeout_s)
+        self._restarts = 0
         self._reason = ""
         self._stderr: tuple[str, ...] = ()
         self._pid: int | None = None
@@ -72,7 +79,7 @@ class RunningPlugin:
 
     @property
     def state(self) -> PluginState:
-        """What the plugin does now."""
+        """What the plugin does now; STARTING also while it waits to be started again."""
         return self._state
 
     @property
@@ -91,6 +98,11 @@ class RunningPlugin:
         return self._pid
 
     @property
+    def restarts(self) -> int:
+        """How often it was started again since ``begin``."""
+        return self._restarts
+
+    @property
     def hooks(self) -> HookClient | None:
         """The plugin's hooks; None unless it is RUNNING."""
         return self._hooks
@@ -100,6 +112,21 @@ class RunningPlugin:
         """The link, for HTTP requests; None unless the plugin is RUNNING."""
         return self._link
 
+    def report(self) -> PluginReport:
+        """Return all of this as data."""
+        return PluginReport(
+            id=self.id,
+            name=self.manifest.name,
+            version=self.manifest.version,
+            bundle=str(self.bundle),
+            state=self._state,
+            reason=self._reason,
+            stderr=self._stderr,
+            pid=self._pid,
+            restarts=self._restarts,
+            hooks=tuple(sorted(self._hooks.implemented)) if self._hooks is not None else (),
+        )
+
     def ask_stop(self, *, hook_timeout_s: float | None = None) -> None:
         """Begin to stop the plugin; ``wait_over`` tells when it is done. Does nothing where it is over.
 
@@ -107,8 +134,8 @@ class RunningPlugin:
             hook_timeout_s: Longest wait for OnDeactivate, instead of the options'.
         """
         if hook_timeout_s is not None:
-            self._stop_hook_timeout_s = hook_timeout_s
-        self._stop_asked.set()
+            self._stop.hook_timeout_s = hook_timeout_s
+        self._stop.make()
 
     async def wait_settled(self) -> PluginState:
         """Wait until the plugin runs or is over, and return which."""
@@ -117,9 +144,14 @@ class RunningPlugin:
         return self._state
 
     async def wait_over(self) -> PluginState:
-        """Wait until nothing of the plugin runs, and return how it ended."""
+        """Wait until nothing of the plugin runs or will run, and return how it ended."""
         while not self._state.is_over:
             await self._changed.wait()
+        return self._state
+
+    async def wait_change(self) -> PluginState:
+        """Wait for the next change of state, and return the state there is then."""
+        await self._changed.wait()
         return self._state
 
     def start_error(self) -> PluginStartError:
@@ -134,165 +166,87 @@ class RunningPlugin:
         """
         if not self._state.is_over:
             raise RuntimeError(f"{self.id} is {self._state.name} already")
-        self._stop_asked = anyio.Event()
-        self._stop_hook_timeout_s = self._options.hook_timeout_s
-        self._end, self._reason, self._stderr = PluginState.NOT_RUNNING, "", ()
+        self._stop = StopWish(self._options.hook_timeout_s)
+        self._restarts, self._reason, self._stderr = 0, "", ()
         self._become(PluginState.STARTING)
 
     async def run(self) -> None:
-        """Live one life after ``begin``: start the plugin and return once nothing of it runs any more.
+        """Live after ``begin``: start the plugin, and return once nothing of it runs or will run any more.
 
-        Cancellation stops the plugin in good order, with the time for OnDeactivate that a stop of the host has.
+        A start that fails is final. A plugin that has run and fails is started again, until it is stopped or the rules
+        turn it off. Cancellation stops it in good order, with the time for OnDeactivate that a stop of the host has.
         """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._stop_when_cancelled)
             with anyio.CancelScope(shield=True):
-                try:
-                    await self._live()
-                except Exception:
-                    # One plugin's trouble, even through a fault of ours, must not end the others.
-                    logger.exception("managing plugin %s failed", self.id)
-                    starting = self._state is PluginState.STARTING
-                    state = PluginState.FAILED_TO_START if starting else PluginState.FAILED_TO_STAY_RUNNING
-                    self._fail(state, "An internal error of the host, see its log")
-                self._link = self._hooks = None
-                self._become(self._end)
+                end = await self._lives()
+                self._reason, self._stderr = end.reason, end.stderr
+                self._become(end.state)
             tasks.cancel_scope.cancel()
 
-    # -- one life, from outside to inside ---------------------------------------------------------------------
+    # -- the lives --------------------------------------------------------------------------------------------
 
-    async def _live(self) -> None:
-        try:
-            command = plugin_command(self.bundle, self.manifest, fallback=self._options.interpreter)
-            async with self._wire.serve_api(self._api) as api_target:
-                await self._run_process(command, api_target)
-        except (ConfigurationError, OSError) as error:
-            self._fail(PluginState.FAILED_TO_START, str(error))
+    async def _lives(self) -> LifeEnd:
+        rules = self._options.supervision
+        supervision = Supervision(rules)
+        while True:
+            end = await self._live(supervision)
+            never_ran = end.state is PluginState.FAILED_TO_START and not self._restarts
+            if end.state is PluginState.NOT_RUNNING or never_ran:
+                return end
+            pause_s = supervision.failed(anyio.current_time())
+            if pause_s is None:
+                many = f"; it is off after {rules.failures} failures within {rules.failure_window_s:g} s"
+                logger.error("plugin %s is off: %s", self.id, end.reason)
+                reason = end.reason + (many if rules.failures > 1 else "")
+                return LifeEnd(PluginState.FAILED_TO_STAY_RUNNING, reason, end.stderr)
+            logger.warning("plugin %s is started again in %g s: %s", self.id, pause_s, end.reason)
+            self._reason, self._stderr = end.reason, end.stderr
+            self._restarts += 1
+            self._become(PluginState.STARTING)
+            with anyio.move_on_after(pause_s):
+                await self._stop.wait()
+                return LifeEnd()
 
-    async def _run_process(self, command: list[str], api_target: str) -> None:
-        environment = plugin_environment(
-            os.environ, self._options, plugin_id=self.id, bundle=self.bundle, api_target=api_target
-        )
+    async def _live(self, supervision: Supervision) -> LifeEnd:
         try:
-            async with spawn_plugin(command, plugin_id=self.id, bundle=self.bundle, environment=environment) as process:
-                self._pid = process.pid
-                stop_asked = False
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._stop_early, process)
-                    stop_asked = await self._run_link(process)
-                    tasks.cancel_scope.cancel()
-                await process.end(
-                    exit_grace_s=self._options.exit_grace_s if stop_asked else 0,
-                    terminate_grace_s=self._options.terminate_grace_s,
-                )
-        except PluginStartError as error:
-            self._start_failed(error)
+            life = Life(
+                self.bundle,
+                self.manifest,
+                self._api,
+                wire=self._wire,
+                options=self._options,
+                supervision=supervision,
+                stop=self._stop,
+                observer=self,
+                guard=self._guard,
+            )
+            return await life.run()
+        except Exception:
+            # One plugin's trouble, even through a fault of ours, must not end the others.
+            logger.exception("managing plugin %s failed", self.id)
+            starting = self._state is PluginState.STARTING
+            state = PluginState.FAILED_TO_START if starting else PluginState.FAILED_TO_STAY_RUNNING
+            return LifeEnd(state, "An internal error of the host, see its log")
         finally:
-            self._pid = None
+            self._link = self._hooks = self._pid = None
 
-    async def _run_link(self, process: PluginProcess) -> bool:
-        """Return whether the plugin was asked to stop, and so has a grace."""
-        try:
-            handshake = await process.read_handshake(timeout_s=self._options.start_timeout_s)
-        except PluginStartError as error:
-            self._start_failed(error)
-            return False
-        try:
-            async with self._wire.open_link(handshake) as link:
-                return await self._use_link(process, link)
-        except (CallFailure, OSError) as error:
-            self._start_failed(await process.start_error(f"cannot be reached at {handshake.address}: {error}"))
-            return False
+    # -- told by the life -------------------------------------------------------------------------------------
 
-    async def _use_link(self, process: PluginProcess, link: HostLink) -> bool:
-        hooks = HookClient(link, self.id)
-        error = await self._activate(process, link, hooks)
-        if error is not None:
-            self._start_failed(error)
-            if process.returncode is not None:
-                return False
-        else:
-            self._link, self._hooks = link, hooks
-            self._become(PluginState.RUNNING)
-            logger.info("plugin %s runs", self.id)
-            await self._wait_end(process)
-            self._link = self._hooks = None
-            self._become(PluginState.STOPPING)
-            if process.returncode is not None:
-                await self._died(process)
-                return False
-            await self._deactivate(hooks)
-        return await self._ask_stop(link)
+    def on_spawned(self, pid: int | None) -> None:
+        """See Observer."""
+        self._pid = pid
 
-    # -- the steps --------------------------------------------------------------------------------------------
+    def on_running(self, hooks: HookClient, link: HostLink) -> None:
+        """See Observer."""
+        self._hooks, self._link = hooks, link
+        self._reason, self._stderr = "", ()
+        self._become(PluginState.RUNNING)
 
-    async def _activate(self, process: PluginProcess, link: HostLink, hooks: HookClient) -> PluginStartError | None:
-        options = self._options
-        step, trouble = "its health check", ""
-        async with anyio.create_task_group() as tasks:
-
-            async def cut_short() -> None:
-                await process.wait_exited()
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(cut_short)
-            try:
-                # An answer is enough: a plugin may say that it does not serve before it is activated.
-                await link.check_health(deadline=anyio.current_time() + options.health_timeout_s)
-                step = "Implemented"
-                await hooks.ask_implemented(timeout_s=options.hook_timeout_s)
-                step = "OnActivate"
-                await hooks.on_activate(timeout_s=options.hook_timeout_s)
-            except PluginAPIError as error:
-                trouble = f"refused {step}: {error.message or error.detailed_error or error}"
-            except CallFailure as failure:
-                trouble = f"failed at {step}: {failure}"
-                if failure.kind in {FailureKind.LOST, FailureKind.UNREACHABLE}:
-                    # The connection is heard to break a little before the process is heard to die.
-                    with anyio.move_on_after(limits.cleanup_s):
-                        await process.wait_exited()
-            tasks.cancel_scope.cancel()
-        if process.returncode is not None:
-            trouble = f"{process.describe_exit()} during {step}"
-        return await process.start_error(trouble) if trouble else None
-
-    async def _wait_end(self, process: PluginProcess) -> None:
-        """Wait until the process is dead or a stop is asked."""
-        async with anyio.create_task_group() as tasks:
-
-            async def wait_exited() -> None:
-                await process.wait_exited()
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(wait_exited)
-            await self._stop_asked.wait()
-            tasks.cancel_scope.cancel()
-
-    async def _died(self, process: PluginProcess) -> None:
-        error = await process.start_error(process.describe_exit())
-        logger.error("plugin %s %s", self.id, process.describe_exit())
-        if not self._stop_asked.is_set():
-            self._fail(PluginState.FAILED_TO_STAY_RUNNING, error.reason, error.stderr)
-
-    async def _deactivate(self, hooks: HookClient) -> None:
-        try:
-            await hooks.on_deactivate(timeout_s=self._stop_hook_timeout_s)
-        except (PluginAPIError, CallFailure) as error:
-            logger.warning("plugin %s: OnDeactivate failed: %s", self.id, error)
-
-    async def _ask_stop(self, link: HostLink) -> bool:
-        try:
-            await link.ask_stop(deadline=anyio.current_time() + self._options.ask_stop_s)
-        except CallFailure as failure:
-            logger.warning("plugin %s did not answer when asked to stop: %s", self.id, failure)
-            return False
-        return True
-
-    async def _stop_early(self, process: PluginProcess) -> None:
-        """End the process of a plugin that is to stop before it runs; the step under way fails at once."""
-        await self._stop_asked.wait()
-        if self._state is PluginState.STARTING:
-            await process.end(exit_grace_s=0, terminate_grace_s=self._options.terminate_grace_s)
+    def on_stopping(self) -> None:
+        """See Observer."""
+        self._link = self._hooks = None
+        self._become(PluginState.STOPPING)
 
     async def _stop_when_cancelled(self) -> None:
         try:
@@ -300,14 +254,9 @@ class RunningPlugin:
         finally:
             self.ask_stop(hook_timeout_s=self._options.stop_hook_timeout_s)
 
-    def _start_failed(self, error: PluginStartError) -> None:
-        if not self._stop_asked.is_set():
-            self._fail(PluginState.FAILED_TO_START, error.reason, error.stderr)
-
-    def _fail(self, state: PluginState, reason: str, stderr: tuple[str, ...] = ()) -> None:
-        self._end, self._reason, self._stderr = state, reason, stderr
-
     def _become(self, state: PluginState) -> None:
         self._state = state
         self._changed.set()
         self._changed = anyio.Event()
+        if self._on_change is not None:
+            self._on_change(self)

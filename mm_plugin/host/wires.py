@@ -5,8 +5,10 @@ Layer:  host, the seam to ``transport/grpc`` (and later net/rpc).
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 from mm_plugin import limits
@@ -21,8 +23,10 @@ __all__ = ("HostWire", "OpenLink", "ServeAPI", "grpc_wire")
 class ServeAPI(Protocol):
     """Serves the API to one plugin."""
 
-    def __call__(self, receiver: APIReceiver, /) -> AbstractAsyncContextManager[str]:
+    def __call__(self, receiver: APIReceiver, /, *, secret: str) -> AbstractAsyncContextManager[str]:
         """Serve while the context is open; it gives what MATTERMOST_PLUGIN_API_TARGET is to say.
+
+        Calls that do not carry the secret are refused; "" takes all.
 
         Raises:
             OSError: There is nowhere to listen.
@@ -50,12 +54,26 @@ class HostWire:
     open_link: OpenLink
 
 
-def grpc_wire(*, message_limit_octets: int = limits.message_limit_octets) -> HostWire:
-    """Return the gRPC wire: the API on a port of the loopback, the link over HTTP/2."""
+def grpc_wire(*, message_limit_octets: int = limits.message_limit_octets, api_unix_socket: bool = False) -> HostWire:
+    """Return the gRPC wire: the API on a port of the loopback or a unix socket, the link over HTTP/2."""
     from mm_plugin.transport.goplugin.host_end import open_host_link
     from mm_plugin.transport.grpc.api_end import open_api_server
 
+    @asynccontextmanager
+    async def serve_api(receiver: APIReceiver, /, *, secret: str) -> AsyncGenerator[str]:
+        with _private_folder() if api_unix_socket else nullcontext("") as folder:
+            unix_path = f"{folder}/api" if folder else ""
+            async with open_api_server(
+                receiver, secret=secret, unix_path=unix_path, message_limit_octets=message_limit_octets
+            ) as target:
+                yield target
+
     return HostWire(
-        serve_api=lambda receiver: open_api_server(receiver, message_limit_octets=message_limit_octets),
+        serve_api=serve_api,
         open_link=lambda handshake: open_host_link(handshake, message_limit_octets=message_limit_octets),
     )
+
+
+def _private_folder() -> TemporaryDirectory[str]:
+    """Make a folder that only this user can enter; a short name, for a socket's path holds about a hundred octets."""
+    return TemporaryDirectory(prefix="mm-plugin-", ignore_cleanup_errors=True)

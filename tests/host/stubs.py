@@ -17,6 +17,7 @@ from mm_plugin._proto.hooks_lifecycle_pb2 import ImplementedResponse
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.host.options import HostOptions
+from mm_plugin.host.supervision import SupervisionRules
 from mm_plugin.host.wires import HostWire
 from mm_plugin.transport.link import APIReceiver, CallFailure, HookCall, HostLink, HTTPExchange
 from mm_plugin.transport.memory import memory_link
@@ -39,7 +40,12 @@ DEAF = POLITE.replace("lambda *_: os._exit(0)", "signal.SIG_IGN")
 STUBBORN = DEAF.replace("print(", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(", 1)
 
 #: Budgets that let every test end soon; a polite process needs none of them.
-QUICK = HostOptions(interpreter=Path(sys.executable), exit_grace_s=0.2, terminate_grace_s=0.2)
+QUICK = HostOptions(
+    interpreter=Path(sys.executable),
+    exit_grace_s=0.2,
+    terminate_grace_s=0.2,
+    supervision=SupervisionRules(failures=1),
+)
 
 
 def write_bundle(folder: Path, code: str = POLITE, *, plugin_id: str = "com.example.x", **server: object) -> Path:
@@ -122,7 +128,7 @@ class StubWire:
         self.wire = HostWire(self.serve_api, self.open_link)
 
     @asynccontextmanager
-    async def serve_api(self, receiver: APIReceiver, /) -> AsyncGenerator[str]:
+    async def serve_api(self, receiver: APIReceiver, /, *, secret: str) -> AsyncGenerator[str]:
         self.events.append("API open")
         yield "127.0.0.1:1"
         self.events.append("API closed")

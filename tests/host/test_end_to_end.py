@@ -24,6 +24,7 @@ from mm_plugin.host.host import open_plugin
 from mm_plugin.host.options import HostOptions
 from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.state import PluginState
+from mm_plugin.host.supervision import SupervisionRules
 from mm_plugin.transport.link import RequestHead
 from tests.host.stubs import write_bundle
 
@@ -103,6 +104,7 @@ def open_guard(tmp_path: Path, server: Server, anyio_backend: str) -> Open:
         interpreter=Path(sys.executable),
         environment={"MM_PLUGIN_BACKEND": anyio_backend, "PYTHONPATH": str(ROOT)},
         log_level="DEBUG",
+        supervision=SupervisionRules(failures=1),
     )
 
     @asynccontextmanager

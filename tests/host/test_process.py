@@ -91,8 +91,6 @@ async def test_environment(spawn: Spawn) -> None:
         ("1|1", "'1|1', not a handshake"),
         ("", "is empty"),
         ("2|1|tcp|127.0.0.1:1|grpc", "core protocol version is '2'"),
-        ("1|2|tcp|127.0.0.1:1|grpc", "version 2 of the protocol grpc, expected 1 and grpc"),
-        ("1|1|tcp|127.0.0.1:1", "version 1 of the protocol netrpc, expected 1 and grpc"),
         ("1|1|tcp|127.0.0.1:1|http", "protocol is 'http'"),
         ("1|1|pipe|x|grpc", "network is 'pipe'"),
         ("1|1|tcp|127.0.0.1|grpc", "address is '127.0.0.1'"),
@@ -108,6 +106,39 @@ async def test_malformed(spawn: Spawn, first: str, sentence: str) -> None:
             await process.read_handshake()
     assert raised.value.reason.startswith("The plugin printed no handshake: ")
     assert sentence in raised.value.reason
+
+
+@pytest.mark.parametrize(
+    ("first", "sentence"),
+    [
+        ("1|2|tcp|127.0.0.1:1|grpc", "it speaks version 2 of Mattermost's plugin protocol, expected 1"),
+        ("1|1|tcp|127.0.0.1:1", "it speaks net/rpc, as plugins written in Go do; this host speaks grpc only"),
+        ("1|1|tcp|127.0.0.1:1|netrpc", "it speaks net/rpc, as plugins written in Go do; this host speaks grpc only"),
+        ("1|1|tcp|127.0.0.1:1|grpc|" + "A" * 60, "it wants TLS (field six of its handshake is a certificate)"),
+    ],
+)
+async def test_foreign(spawn: Spawn, first: str, sentence: str) -> None:
+    """A handshake that is well-formed but not for this host is told apart from a malformed one."""
+    async with spawn(f"import signal\nprint({first!r}, flush=True)\nsignal.pause()") as process:
+        with pytest.raises(PluginStartError) as raised:
+            await process.read_handshake()
+    assert raised.value.reason.startswith(f"The plugin cannot be talked to: {sentence}")
+
+
+async def test_instead_of_the_line(spawn: Spawn) -> None:
+    """A fault switch can put something else in the place of the line."""
+    async with spawn(ANNOUNCE + FOREVER) as process:
+        with pytest.raises(PluginStartError, match="'Hello', not a handshake"):
+            await process.read_handshake(instead=b"Hello")
+
+
+async def test_suspended(spawn: Spawn) -> None:
+    """Under a debugger the wait for the line goes on, and ends with the debugger."""
+    looks = iter([True, True, False])
+    async with spawn("import signal\n" + FOREVER) as process:
+        with pytest.raises(PluginStartError, match="printed no handshake line"):
+            await process.read_handshake(timeout_s=0.01, suspended=lambda: next(looks))
+    assert next(looks, None) is None
 
 
 async def test_exits_first(spawn: Spawn) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -26,7 +25,7 @@ from tests.host.stubs import DEAF, POLITE, QUICK, STUBBORN, NoAPI, StubPlugin, S
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 #: Where only the order of things counts, nothing may run into a time limit.
-PATIENT = HostOptions(interpreter=Path(sys.executable), exit_grace_s=30, terminate_grace_s=30)
+PATIENT = replace(QUICK, exit_grace_s=30, terminate_grace_s=30)
 
 
 def make(bundle: Path, wire: StubWire | HostWire, options: HostOptions = PATIENT) -> RunningPlugin:
@@ -245,7 +244,7 @@ async def test_wire_trouble(tmp_path: Path) -> None:
     stub = StubWire()
 
     @asynccontextmanager
-    async def no_api(receiver: APIReceiver, /) -> AsyncGenerator[str]:
+    async def no_api(receiver: APIReceiver, /, *, secret: str) -> AsyncGenerator[str]:
         if isinstance(receiver, NoAPI):
             raise OSError("no port")
         yield ""
