@@ -6,7 +6,7 @@ Tasks:  the app runs in a task of the plugin's own group, so what it does after 
         until deactivation at most. The request's task waits for the response's end. Where the client goes, ``receive``
         gives ``http.disconnect``, ``send`` raises OSError, and after ``limits.cleanup_s`` the app is cancelled.
 Errors: what the app raises is answered as for any handler: 500, or a broken response after the head.
-See:    ASGI 3, HTTP and lifespan protocols, spec version 2.4
+See:    ASGI 3, HTTP protocol, spec version 2.4
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from mm_plugin import limits
-from mm_plugin.exceptions import MMPluginError
+from mm_plugin.exceptions import MMPluginError, RequestBodyAbortedError
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
 
@@ -49,6 +49,7 @@ def build_scope(request: Request, *, at: str, plugin: object, state: Mapping[str
     prefix = request.prefix
     scope: Scope = {
         "type": "http",
+        # With an older version frameworks listen for the disconnect beside a streaming answer, and so eat the body.
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": request.proto.partition("/")[2].removesuffix(".0") or "1.1",
         "method": request.method,
@@ -85,6 +86,7 @@ class ASGIConnection:
         self._request = request
         self._response = response
         self._request_read = False
+        self._started = False
         self._io: set[anyio.CancelScope] = set()  # waits for the client, which its going ends
         self._gone = anyio.Event()
         self._over = anyio.Event()  # the response is finished, or the app has ended
@@ -134,6 +136,9 @@ class ASGIConnection:
                 self._io.add(scope)
                 try:
                     piece = await self._request.body.receive()
+                except RequestBodyAbortedError:
+                    return {"type": "http.disconnect"}
+                else:
                     self._request_read = not piece
                     return {"type": "http.request", "body": piece, "more_body": bool(piece)}
                 finally:
@@ -166,8 +171,6 @@ class ASGIConnection:
         self._response.status = cast("int", message["status"])
         for name, value in cast("list[tuple[bytes, bytes]]", message.get("headers", ())):
             self._response.headers.add(name.decode("latin-1"), value.decode("latin-1").strip())
-
-    _started = False
 
     async def _write(self, data: bytes, *, more: bool) -> None:
         if not self._started:

@@ -102,6 +102,7 @@ class Lifespan:
             case "lifespan.startup.failed":
                 self._answered = True
                 self._refusal = cast("str", message.get("message", "")) or "it gave no reason"
+                self._scope.cancel()
             case "lifespan.shutdown.complete":
                 self._stopped.set()
             case other:  # lifespan.shutdown.failed
