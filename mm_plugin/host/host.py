@@ -131,8 +131,8 @@ class Host:
                 plugin = self._begin(plugin.bundle)
             return await self._settle(plugin)
 
-    async def disable(self, plugin_id: str) -> None:
-        """Stop a plugin and wait until nothing of it runs; it stays known.
+    async def stop(self, plugin_id: str) -> None:
+        """Stop (disable) a plugin and wait until nothing of it runs; it stays known, for ``enable``.
 
         Raises:
             KeyError: There is no plugin of that id.
@@ -163,7 +163,7 @@ class Host:
             KeyError: There is no plugin of that id.
         """
         async with self._turn(plugin_id):
-            await self.disable(plugin_id)
+            await self.stop(plugin_id)
             del self._plugins[plugin_id]
 
     async def stop_all(self) -> None:

@@ -63,7 +63,7 @@ async def test_login(tmp_path: Path) -> None:
             await host.start(write_bundle(tmp_path / name, plugin_id=name))
         assert await host.user_will_log_in(User()) == "no"
         assert "UserWillLogIn" not in stubs[1].called
-        await host.disable("one")
+        await host.stop("one")
         assert await host.user_will_log_in(User()) == ""
         assert "UserWillLogIn" in stubs[1].called
 
@@ -84,13 +84,13 @@ async def test_lookup(tmp_path: Path) -> None:
         assert host.running("com.example.x") is None
         plugin = await host.start(write_bundle(tmp_path))
         assert host.running("com.example.x") is plugin
-        await host.disable("com.example.x")
+        await host.stop("com.example.x")
         assert host.running("com.example.x") is None
         assert host.plugins["com.example.x"].state is PluginState.NOT_RUNNING
         again = await host.start(tmp_path)
         assert host.running("com.example.x") is again
         with pytest.raises(KeyError):
-            await host.disable("com.example.y")
+            await host.stop("com.example.y")
 
 
 async def test_http_link(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ async def test_http_link(tmp_path: Path) -> None:
         assert host.http_link("one") is plugin.link is not None
         assert host.http_link("two") is None
         assert host.http_link("three") is None
-        await host.disable("one")
+        await host.stop("one")
         assert host.http_link("one") is None
 
 
