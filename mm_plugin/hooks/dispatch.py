@@ -26,6 +26,7 @@ from mm_plugin.hooks.files import NewContent, gather
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.policy import FailurePolicy
+from mm_plugin.hooks.request_context import set_request
 from mm_plugin.hooks.results import ReplaceFile
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow
 from mm_plugin.hooks.threads import HookThreads
@@ -112,6 +113,7 @@ class HookDispatcher:
         try:
             if isinstance(call.request, CallFault):
                 raise failure_of(call.request, call.text)
+            set_request(call.request)
             request_id = codec.request_id(call.request)
             return await self._answer(codec, handler, call.request, call.deadline)
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers

@@ -2,7 +2,8 @@
 
 Job:    one line of ASCII JSON for each record of the standard ``logging`` module, written to a file descriptor.
 Layer:  supervisor (process layer).
-Output: ``@level``, ``@message``, ``@timestamp``, ``@module``, the record's ``extra``, and a ``traceback``.
+Output: ``@level``, ``@message``, ``@timestamp``, ``@module``, the hook call's request, session and user where the host
+        said them, the record's ``extra``, and a ``traceback``.
 Errors: none; a record that cannot be formatted is written as well as it can be.
 See:    hashicorp/go-plugin: log_entry.go. The three ``@`` fields are strings whatever was logged: older hosts crash on
         others. A line over 64 KiB would be split and lose its level, so long texts lose their middle.
@@ -17,6 +18,7 @@ import os
 from datetime import datetime
 
 from mm_plugin import limits
+from mm_plugin.hooks.request_context import log_fields
 
 __all__ = ("HCLogFormatter", "HCLogHandler", "configure_logging")
 
@@ -36,6 +38,7 @@ class HCLogFormatter(logging.Formatter):
             # Six digits and a zone offset: go-plugin parses exactly this.
             "@timestamp": datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="microseconds"),
             "@module": record.name,
+            **log_fields(),  # before the record's own, which win
         }
         for name, value in vars(record).items():
             if name not in _STANDARD and not name.startswith("@"):
