@@ -56,6 +56,11 @@ http2_remembered_streams = 256
 http2_idle_frames = 1_000
 #: How often the budget of idle frames begins anew, so that a peer with keepalive PINGs lives for ever.
 http2_budget_renewal_s = 10.0
+#: Longest a peer may take to finish what it has begun: its greeting, a frame, a header block.
+http2_unfinished_s = 20.0
+#: How often streams are looked at that stand still while it is the peer's turn: a unary request that does not end, a
+#: response that gets no credit. One that is met twice is reset; a slow reader behind a host may need minutes.
+http2_stall_s = 150.0
 #: Octets that wait for the socket of one connection before writers are held back.
 http2_output_octets = 1024 * 1024
 #: Octets one stream may have queued for its peer's window before its writer waits.
@@ -131,7 +136,7 @@ api_log_records = 1_000
 #: Longest wait before a record logged in a thread is sent; threads cannot wake the event loop without blocking.
 api_log_delay_s = 0.5
 #: Longest time for what still waits when the forwarding of logs ends.
-api_log_flush_s = 0.5
+api_log_flush_s = 0.2
 
 # -- lifetime -------------------------------------------------------------------------------------------------
 
@@ -229,11 +234,15 @@ devserver_body_octets = 1024 * 1024
 devserver_page_entries = 200
 #: Most keys of one page of a plugin's key-value store, as on the server.
 devserver_page_keys = 1_000
+#: Posts that one user alone sees; as many as a client shows at once.
+devserver_ephemeral_posts = 60
 #: How long the files of a plugin must be still before it is restarted: an editor saves in several steps.
 devserver_quiet_files_ms = 50
 #: The longest that changes of files are collected while they go on.
 devserver_busy_files_ms = 1_600
 #: How long a request to a plugin waits while that plugin is being restarted.
 devserver_restart_wait_s = 10.0
+#: Lines of a plugin's standard error shown where its start fails; a traceback with its causes fits.
+cli_stderr_lines = 40
 #: Longest wait for one step of the tour.
 tour_step_s = 10.0

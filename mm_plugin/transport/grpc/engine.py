@@ -15,6 +15,7 @@ burst, ``write_soon`` only takes note: the tasks that the burst has woken get th
 from __future__ import annotations
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,8 @@ class Engine(ABC):
                     self.tasks.start_soon(self._write)
                     with self._reading_scope:
                         await self._read()
+                    if anyio.current_time() >= self._reading_scope.deadline:
+                        self.http2.goaway(ErrorCode.ENHANCE_YOUR_CALM, "what was begun was not finished in time")
                 finally:
                     self._end()
                     self.tasks.cancel_scope.cancel()
@@ -133,6 +136,9 @@ class Engine(ABC):
         # batch forwards or backwards by chance, so only the end of a second batch is sure to come after the first.
         turns = 2 if current_token().backend_class.__name__ == "TrioBackend" else 1
         renewal = anyio.current_time() + limits.http2_budget_renewal_s
+        # What the peer has begun (its greeting, a frame, a header block) must be finished by then.
+        patience_s = limits.http2_unfinished_s
+        patience_end = self._reading_scope.deadline = anyio.current_time() + patience_s
         self.write_soon()  # the preface
         while not http2.terminated:
             try:
@@ -142,6 +148,11 @@ class Engine(ABC):
             if (now := anyio.current_time()) >= renewal:
                 renewal = now + limits.http2_budget_renewal_s
                 http2.renew_budget()
+            if not http2.unfinished:
+                if patience_end != math.inf:
+                    patience_end = self._reading_scope.deadline = math.inf
+            elif patience_end == math.inf or (events and patience_end - now < patience_s / 2):
+                patience_end = self._reading_scope.deadline = now + patience_s
             self._corked = True
             try:
                 for event in events:

@@ -66,6 +66,7 @@ class GRPCServer:
         """
         async with listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, self.serve_connection)
+            tasks.start_soon(self._reset_stalled)
             task_status.started()
             await self._closing.wait()
             tasks.cancel_scope.cancel()
@@ -84,6 +85,13 @@ class GRPCServer:
         finally:
             self._connections.discard(connection)
             self._left.ring()
+
+    async def _reset_stalled(self) -> None:
+        """Look after streams whose peers do not go on; one task for all connections."""
+        while True:
+            await anyio.sleep(limits.http2_stall_s)
+            for connection in list(self._connections):
+                connection.reset_stalled()
 
     async def drain(self, *, grace_s: float) -> int:
         """Take no more calls, and wait for those that run.

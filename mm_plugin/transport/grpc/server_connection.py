@@ -16,7 +16,7 @@ from mm_plugin import limits
 from mm_plugin.exceptions import RemoteProtocolError, StatusCode
 from mm_plugin.transport.grpc.engine import Engine
 from mm_plugin.transport.grpc.handlers import CallInfo
-from mm_plugin.transport.grpc.server_calls import ServerCall, StreamingCall
+from mm_plugin.transport.grpc.server_calls import ServerCall, StreamingCall, UnaryCall
 from mm_plugin.transport.link import CallFault
 from mm_plugin.wire.grpc import is_grpc_content_type, parse_timeout, trailers_only
 from mm_plugin.wire.http2 import (
@@ -63,12 +63,34 @@ class ServerConnection(Engine):
         # must not get more of them than streams (CVE-2023-44487).
         self._running: set[ServerCall] = set()
         self._leaving = False
+        self._standing: set[int] = set()  # streams that stood still at the last look
 
     def drain_soon(self) -> None:
         """Begin to leave: announce it, and close for new streams once the peer has heard of it."""
         self.http2.announce_shutdown()
         self.http2.ping(_DRAIN_PING)
         self.write_soon()
+
+    def reset_stalled(self) -> None:
+        """Reset the streams that stood still at the last look, too, while it was the peer's turn all the time.
+
+        Those are unary requests that do not end, and responses that get no credit: both hold memory.
+        """
+        standing: set[int] = set()
+        for stream in list(self.http2.streams.values()):
+            call = stream.user
+            awaited = isinstance(call, UnaryCall) and call.task is None and stream.remote_open
+            if awaited or (stream.queued_octets and not stream.moved):
+                if stream.id in self._standing:
+                    self.http2.reset(stream, ErrorCode.CANCEL)
+                    if isinstance(call, ServerCall):
+                        call.cancel()
+                else:
+                    standing.add(stream.id)
+            stream.moved = False
+        self._standing = standing
+        self.write_soon()
+        self._close_if_left()
 
     # -- events -----------------------------------------------------------------------------------------------
 

@@ -99,6 +99,14 @@ class Connection(MessageFrames):
                 events.append(RoomChanged())
         return events
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the peer has begun something and not ended it: its greeting, a frame, a header block.
+
+        For the engine's clock: nothing of this may take long.
+        """
+        return self._out_of_order or bool(self._tail)
+
     def receive_eof(self) -> list[Event]:
         """The input ended: terminate, and return one ``ConnectionClosed`` (nothing if terminated before)."""
         if self.terminated:

@@ -275,6 +275,7 @@ class Sending(State):
         else:
             queue.popleft()
         stream.queued_octets -= size
+        stream.moved = True
         if stream.over_mark and stream.queued_octets * 2 < self.config.stream_output_octets:
             stream.over_mark = False
             self._events.append(StreamWritable(stream))

@@ -30,6 +30,7 @@ class Stream:
         head_received: The final head is in; internal.
         waiting: In the turn of those that wait for the connection's window; internal.
         over_mark: ``StreamWritable`` is owed; internal.
+        moved: Something queued went out; for whoever looks for streams that stand still, and clears it.
         stop_request: Reset with NO_ERROR once our end is out; internal.
     """
 
@@ -41,6 +42,7 @@ class Stream:
         "head_sent",
         "id",
         "local_open",
+        "moved",
         "over_mark",
         "queue",
         "queued_octets",
@@ -62,7 +64,7 @@ class Stream:
         self.content_left = head.content_length
         self.local_open = self.remote_open = True
         self.ending = self.head_sent = self.head_received = False
-        self.waiting = self.over_mark = self.stop_request = False
+        self.waiting = self.over_mark = self.stop_request = self.moved = False
         self.queued_octets = self.uncredited = 0
         self.queue: deque[bytes | memoryview] | None = None
         self.trailers: bytes | None = None
