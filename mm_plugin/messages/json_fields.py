@@ -53,6 +53,10 @@ class JSONDocument(dict[str, JSONValue]):
         super().__init__(_decoded(raw))
         self.raw = raw
 
+    def __repr__(self) -> str:
+        """Return what it is and how much; what it says may be secret, and a repr ends up in logs."""
+        return f"<{type(self).__name__} of {len(self)} keys>"
+
 
 class _Known(Generic[_T]):
     """A key with a type; reads as that type's empty value where the document has no such key, or another type there."""

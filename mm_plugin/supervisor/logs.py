@@ -19,6 +19,7 @@ from datetime import datetime
 
 from mm_plugin import limits
 from mm_plugin.hooks.request_context import log_fields
+from mm_plugin.messages.redaction import shown
 
 __all__ = ("HCLogFormatter", "HCLogHandler", "configure_logging")
 
@@ -101,9 +102,9 @@ def _level(number: int) -> str:
 def _message(record: logging.LogRecord) -> str:
     args: object = record.args
     if isinstance(record.args, tuple):
-        args = tuple(_unnamed(value) for value in record.args)
+        args = tuple(shown(value) for value in record.args)
     elif record.args:
-        args = {name: _unnamed(value) for name, value in record.args.items()}
+        args = {name: shown(value) for name, value in record.args.items()}
     text = _shown(record.msg)
     if not args:
         return text
@@ -111,14 +112,6 @@ def _message(record: logging.LogRecord) -> str:
         return text % args
     except Exception as error:  # noqa: BLE001 - whatever an author's objects do when they are shown
         return f"{text} (cannot be formatted with its arguments: {type(error).__name__})"
-
-
-def _unnamed(value: object) -> object:
-    """Return the value, or the name of its type where it is a protobuf message: those hold passwords and tokens."""
-    descriptor = getattr(value, "DESCRIPTOR", None)
-    if descriptor is not None and hasattr(value, "SerializeToString"):
-        return f"<{descriptor.full_name}>"
-    return value
 
 
 def _plain(value: object) -> object:
@@ -133,7 +126,7 @@ def _plain(value: object) -> object:
 
 def _shown(value: object) -> str:
     try:
-        return str(_unnamed(value))
+        return str(shown(value))
     except Exception as error:  # noqa: BLE001 - as above
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 

@@ -95,6 +95,11 @@ def test_sameness_is_that_of_json(one: dict[str, object], other: dict[str, objec
     assert same_json(a, b) is (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))
 
 
+def test_a_document_does_not_show_what_it_says() -> None:
+    """A configuration holds passwords, and what is logged is a repr."""
+    assert str(Configuration(b'{"EmailSettings": {"SMTPPassword": "x"}}')) == "<Configuration of 1 keys>"
+
+
 def test_true_is_not_one() -> None:
     """Python holds them for equal, JSON and Go do not."""
     assert not same_json({"a": [True]}, {"a": [1]})

@@ -99,11 +99,11 @@ def test_own_fields_stay_and_cannot_pose_as_the_hosts() -> None:
 
 
 def test_messages_of_the_contract_are_never_shown() -> None:
-    """A user holds a password hash; its line names the type only."""
+    """A user holds a password hash; its line does not."""
     user = User(password="secret")
     for of in (record("%s", user), record(user), record("%(u)s", {"u": user}), record("x", user=user)):
         assert "secret" not in HCLogFormatter().format(of)
-    assert "User>" in str(formatted(record("got %s", user))["@message"])
+    assert "got User(password=[redacted])" in str(formatted(record("got %s", user))["@message"])
 
 
 def test_objects_that_cannot_be_shown() -> None:
