@@ -38,6 +38,7 @@ check: $(ENV)/ready
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tools/proto.py --check
+	$(BIN)/python tools/hook_docs.py --check
 	$(BIN)/python tools/check_wire.py
 	$(BIN)/python -m mm_plugin.testing.parity
 
@@ -47,6 +48,7 @@ fmt: $(ENV)/ready
 
 proto: $(ENV)/ready
 	$(BIN)/python tools/proto.py
+	$(BIN)/python tools/hook_docs.py
 
 bench: $(ENV)/ready
 	$(BIN)/python -m benchmarks $(ARGS)
