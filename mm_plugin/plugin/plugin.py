@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVarTuple, cast, get_arg
 from mm_plugin.exceptions import DeclarationError
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.registry import Binding, collect_bindings
+from mm_plugin.hooks.table import HOOK_TABLE
 from mm_plugin.plugin.background import Background, Every, OnCrash, check_every
+from mm_plugin.plugin.commands import CommandNode, collect_commands
 from mm_plugin.plugin.hook_methods import HookMethods, MaybeAwaitable
 from mm_plugin.plugin.http import http_surface_of, serve_http_binding
 from mm_plugin.transport.call_metrics import CallMetrics
@@ -37,7 +39,16 @@ else:
 
     SettingsT_co = TypeVar("SettingsT_co", covariant=True)
 
-__all__ = ("Attachment", "Plugin", "attach", "bindings_of", "intervals_of", "settings_class_of", "surface_of")
+__all__ = (
+    "Attachment",
+    "Plugin",
+    "attach",
+    "bindings_of",
+    "commands_of",
+    "intervals_of",
+    "settings_class_of",
+    "surface_of",
+)
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -82,6 +93,7 @@ class Plugin(HookMethods, Generic[SettingsT_co]):
 
     _hook_bindings: ClassVar[Mapping[HookName, Binding]] = MappingProxyType({})
     _settings_class: ClassVar[type | None] = None
+    _commands: ClassVar[Mapping[str, CommandNode]] = MappingProxyType({})
     _intervals: ClassVar[Mapping[str, Every]] = MappingProxyType({})
     _http_surface: ClassVar[Surface | None] = None
     _attachment: Attachment | None = None
@@ -95,6 +107,11 @@ class Plugin(HookMethods, Generic[SettingsT_co]):
         cls._http_surface = http_surface_of(cls)
         if cls._http_surface is not None:
             cls._hook_bindings = MappingProxyType({HookName.ServeHTTP: serve_http_binding(), **cls._hook_bindings})
+        cls._commands = collect_commands(cls)
+        if cls._commands:
+            row = HOOK_TABLE[HookName.ExecuteCommand]
+            binding = Binding(row, row.method, row.default_policy)
+            cls._hook_bindings = MappingProxyType({row.name: binding, **cls._hook_bindings})
         cls._intervals = check_every(cls)
         cls._settings_class = _find_settings_class(cls)
 
@@ -277,6 +294,11 @@ def attach(plugin: Plugin, attachment: Attachment) -> None:
 def bindings_of(plugin: Plugin) -> Mapping[HookName, Binding]:
     """Return the hooks a plugin handles."""
     return plugin._hook_bindings  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+
+
+def commands_of(plugin: Plugin) -> Mapping[str, CommandNode]:
+    """Return the slash commands that a plugin declares, by their triggers."""
+    return plugin._commands  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
 
 
 def intervals_of(plugin: Plugin) -> Mapping[str, tuple[Callable[[], object], Every]]:

@@ -25,12 +25,23 @@ from mm_plugin.plugin.activation import Activation
 from mm_plugin.plugin.declared import call as call_author
 from mm_plugin.plugin.http import PluginHTTP
 from mm_plugin.plugin.intercepted import InterceptedHandler
-from mm_plugin.plugin.plugin import Attachment, Plugin, attach, bindings_of, intervals_of, settings_class_of, surface_of
+from mm_plugin.plugin.plugin import (
+    Attachment,
+    Plugin,
+    attach,
+    bindings_of,
+    commands_of,
+    intervals_of,
+    settings_class_of,
+    surface_of,
+)
 from mm_plugin.transport.interceptors import CallDirection, CallInfo, InterceptedAPI, Interceptors
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from mm_plugin.hooks.registry import Binding
+    from mm_plugin.plugin.command_router import CommandRouter
     from mm_plugin.serve_http.request import Request
     from mm_plugin.serve_http.response import Response
     from mm_plugin.settings import RuntimeConfig
@@ -76,13 +87,20 @@ class PluginRuntime:
             None if http.handler is None else self._watch.watched(HookName.ServeHTTP, http.handler)
         )
         preparations: list[Callable[[], Awaitable[None]]] = []
+        if commands_of(plugin):
+            router = _router(plugin, bindings[HookName.ExecuteCommand], threads)
+            preparations.append(router.register)
+            binding = bindings[HookName.ExecuteCommand]
+            handlers[HookName.ExecuteCommand] = InterceptedHandler(
+                binding.row, router.execute, binding.on_failure, self._interceptors
+            )
         lifecycle = dict(handlers)
         settings_class = settings_class_of(plugin)
         if settings_class is not None:
             from mm_plugin.plugin.settings_keeper import SettingsKeeper
 
             keeper = SettingsKeeper(plugin, attachment, settings_class, threads)
-            preparations.append(keeper.load)
+            preparations.insert(0, keeper.load)
             _renew_first(handlers, keeper.renew, threads)
         preparations.append(http.start)
         self._activation = Activation(
@@ -154,6 +172,15 @@ class PluginRuntime:
         else:
             if result is not None:
                 logger.error("hook OnDeactivate refused: %s", result, extra=_DEACTIVATE)
+
+
+def _router(plugin: Plugin, binding: Binding, threads: HookThreads) -> CommandRouter:
+    """Return what answers the plugin's commands; the author's own handler of the hook gets what they leave."""
+    from mm_plugin.plugin.command_router import CommandRouter
+
+    own = getattr(type(plugin), binding.attribute) is not Plugin.execute_command
+    other = getattr(plugin, binding.attribute) if own else None
+    return CommandRouter(plugin, commands_of(plugin), other, threads)
 
 
 def _renew_first(handlers: dict[HookName, Handler], renew: Callable[[], Awaitable[None]], threads: HookThreads) -> None:

@@ -13,7 +13,7 @@ from mm_plugin._proto.services import api_methods, hook_methods
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.plugin.runtime import PluginRuntime
 from mm_plugin.settings import RuntimeConfig
-from mm_plugin.transport.link import HookCall
+from mm_plugin.transport.link import APICaller, HookCall
 from mm_plugin.transport.memory import MemoryHostLink, memory_link
 
 CONFIG = RuntimeConfig(plugin_id="com.example.guard")
@@ -38,9 +38,9 @@ class EmptyAPI:
 class Running:
     """A runtime whose ``run`` is under way."""
 
-    def __init__(self, plugin: Plugin) -> None:
+    def __init__(self, plugin: Plugin, api: APICaller | None = None) -> None:
         self.api = EmptyAPI()
-        self.runtime = PluginRuntime(plugin, self.api, CONFIG)
+        self.runtime = PluginRuntime(plugin, api or self.api, CONFIG)
 
     async def call(self, name: str, **fields: Any) -> Any:
         """Call a hook with a request of these fields."""
@@ -48,9 +48,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(plugin: Plugin) -> AsyncGenerator[Running]:
-    """Run a plugin's runtime; on leaving, ``run`` is cancelled."""
-    run = Running(plugin)
+async def running(plugin: Plugin, api: APICaller | None = None) -> AsyncGenerator[Running]:
+    """Run a plugin's runtime, with an API of its own where given; on leaving, ``run`` is cancelled."""
+    run = Running(plugin, api)
     async with anyio.create_task_group() as tasks:
         await tasks.start(run.runtime.run)
         yield run

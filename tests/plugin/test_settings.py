@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-import anyio
 import pytest
 from google.protobuf.message import Message
 from hypothesis import given, strategies as st
@@ -18,10 +17,9 @@ from hypothesis import given, strategies as st
 from mm_plugin._proto.services import api_methods
 from mm_plugin.exceptions import DeclarationError, SettingsError, StatusCode
 from mm_plugin.plugin.plugin import Plugin
-from mm_plugin.plugin.runtime import PluginRuntime
 from mm_plugin.plugin.settings_model import Setting, check_settings, read_settings, settings_schema_of
 from mm_plugin.transport.link import CallFailure
-from tests.plugin.running import CONFIG, Running, running
+from tests.plugin.running import Running, running
 
 
 class Colour(Enum):
@@ -288,28 +286,18 @@ class Server:
         return api_methods()[method].response(config_json=octets)
 
 
-class Session(Running):
-    """A plugin at work against a server that has settings for it."""
-
-    def __init__(self, plugin: Plugin) -> None:
-        self.server = Server()
-        self.runtime = PluginRuntime(plugin, self.server, CONFIG)
-
-
 @asynccontextmanager
-async def session(plugin: Plugin) -> AsyncGenerator[Session]:
-    """Run a plugin's runtime."""
-    run = Session(plugin)
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(run.runtime.run)
-        yield run
-        tasks.cancel_scope.cancel()
+async def session(plugin: Plugin) -> AsyncGenerator[tuple[Running, Server]]:
+    """Run a plugin against a server that has settings for it."""
+    server = Server()
+    async with running(plugin, server) as run:
+        yield run, server
 
 
 async def test_settings_are_there_before_the_first_hook() -> None:
     """Before the first OnConfigurationChange, and typed; before the activation a RuntimeError says when."""
     plugin = Mine()
-    async with session(plugin) as run:
+    async with session(plugin) as (run, _server):
         with pytest.raises(RuntimeError, match="when the plugin is activated"):
             plugin.settings  # noqa: B018 - reading it is the test
         assert not (await run.call("OnActivate")).HasField("error")
@@ -320,11 +308,11 @@ async def test_settings_are_there_before_the_first_hook() -> None:
 async def test_a_change_is_told_and_an_unchanged_configuration_is_not() -> None:
     """on_settings_change comes before the handler of the hook, for other values only."""
     plugin = Mine()
-    async with session(plugin) as run:
+    async with session(plugin) as (run, server):
         await run.call("OnActivate")
         plugin.events.clear()
         await run.call("OnConfigurationChange")
-        run.server.values = {"word": "b"}
+        server.values = {"word": "b"}
         await run.call("OnConfigurationChange")
     assert plugin.events == ["configuration a", "a becomes b", "configuration b"]
 
@@ -346,14 +334,14 @@ async def test_bad_first_settings_fail_the_activation_and_later_ones_keep_the_ol
 ) -> None:
     """The error of OnActivate, and later the log, names field and reason; no hook of the author runs on bad ones."""
     plugin = Mine()
-    async with session(plugin) as run:
-        vars(run.server).update(state)
+    async with session(plugin) as (run, server):
+        vars(server).update(state)
         assert reason in (await run.call("OnActivate")).error.detailed_error
         assert plugin.events == []
-        vars(run.server).update(vars(Server()))
+        vars(server).update(vars(Server()))
         assert not (await run.call("OnActivate")).HasField("error")
         caplog.clear()
-        vars(run.server).update(state)
+        vars(server).update(state)
         assert not (await run.call("OnConfigurationChange")).HasField("error")
         assert plugin.settings == Settings("a")
     assert plugin.events == ["configuration a", "activate a", "configuration a"]
@@ -370,9 +358,9 @@ async def test_a_failing_on_settings_change_fails_the_hook() -> None:
             raise LookupError("no such channel")
 
     plugin = Failing()
-    async with session(plugin) as run:
+    async with session(plugin) as (run, server):
         await run.call("OnActivate")
-        run.server.values = {"word": "b"}
+        server.values = {"word": "b"}
         assert "no such channel" in (await run.call("OnConfigurationChange")).error.detailed_error
         assert plugin.settings.word == "b"
 
@@ -400,6 +388,6 @@ async def test_the_settings_class_is_inherited() -> None:
     class Child(Mine): ...
 
     plugin = Child()
-    async with session(plugin) as run:
+    async with session(plugin) as (run, _server):
         await run.call("OnActivate")
         assert plugin.settings == Settings("a")
