@@ -6,13 +6,12 @@ Errors: OSError where the port cannot be bound.
 
 What hypercorn 0.18 does with streams, which the gateway has to live with:
 
-- An upload waits in a queue of ``limits.http_server_pieces`` pieces for each request. While it is full, nothing of
-  that connection is read: over HTTP/2 an unread upload holds up the other streams, and a client that goes away is
-  noticed only when the app reads on or writes.
+- Over HTTP/1.1 an upload waits in a queue of ``limits.http_server_pieces`` pieces. While it is full, nothing of that
+  connection is read, and a client that goes away is noticed only when the app reads on or writes.
 - The end of a response waits until that queue has room, so an app that answers early must go on reading until its
   last ``send`` has returned. Over HTTP/1.1 the connection is then closed, with what the client still sends.
-- An app that raises in the middle of a response breaks an HTTP/1.1 connection; over HTTP/2 the stream is neither
-  ended nor reset, so the client sees no end before its own timeout.
+- An app that raises in the middle of a response breaks an HTTP/1.1 connection. What it does over HTTP/2 is mended
+  by ``http2_streams``: the stream is reset, and an unread upload holds nobody else up.
 """
 
 from __future__ import annotations
@@ -67,6 +66,9 @@ async def serve_http_app(
     """
     from hypercorn.config import Config
 
+    from mm_plugin.host.http2_streams import install
+
+    install()
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -124,6 +126,8 @@ async def _run_server(app: ASGIApp, config: object, stop: anyio.Event) -> None:
 class _Requests:
     """The app, with its running requests remembered so that a stop can end them."""
 
+    takes_http2_streams = True  # for ``http2_streams``
+
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._running: set[anyio.CancelScope] = set()
@@ -133,10 +137,17 @@ class _Requests:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        from mm_plugin.host.http2_streams import stream_of
+
+        stream = stream_of(scope)
         with anyio.CancelScope() as request:
             self._running.add(request)
             try:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive if stream is None else stream.credited(receive), send)
+            except BaseException:
+                if stream is not None:
+                    await stream.break_off()
+                raise
             finally:
                 self._running.discard(request)
                 if not self._running:

@@ -476,14 +476,15 @@ async def test_a_client_that_goes_within_its_upload_cancels_the_handler() -> Non
     assert read == []
 
 
-async def test_a_truncated_answer_is_visible(caplog: pytest.LogCaptureFixture) -> None:
-    """The connection breaks instead of ending well, and the log has one warning without a traceback of ours."""
+@PROTOCOLS
+async def test_a_truncated_answer_is_visible(caplog: pytest.LogCaptureFixture, http2: bool) -> None:
+    """Connection or stream breaks instead of ending well, and the log has one warning without a traceback of ours."""
 
     async def handler(request: Request, response: Response) -> None:
         await response.write("half")
         raise RuntimeError("no more")
 
-    async with handler_on_port(handler) as port, client_of(port) as client:
+    async with handler_on_port(handler) as port, client_of(port, http2=http2) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/plugins/p/")
     assert [record.levelname for record in caplog.records if record.name.startswith("mm_plugin.host")] == ["WARNING"]
