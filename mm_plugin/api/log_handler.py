@@ -1,0 +1,154 @@
+"""Forward the standard ``logging`` to the server's log by its LogDebug, LogInfo, LogWarn and LogError.
+
+Job:    a logging handler that never blocks, and a task that sends what it has collected.
+Layer:  api, beside the client. Optional: a plugin's log reaches the server through standard error anyway
+        (``supervisor/logs.py``); this way the lines carry the plugin's id and fields as the server's own do.
+Errors: none reach whoever logs. What cannot be sent is counted, and the next line that is sent says how many.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+from anyio.abc import TaskStatus
+
+from mm_plugin import limits
+from mm_plugin.exceptions import PluginAPIError
+from mm_plugin.messages.redaction import shown
+
+if TYPE_CHECKING:
+    from mm_plugin.api.client import PluginAPIClient
+    from mm_plugin.types import JSONValue
+
+__all__ = ("forward_logs",)
+
+#: What every record has; other attributes came from ``extra``.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+class _Line(NamedTuple):
+    level: int
+    text: str
+    fields: dict[str, JSONValue]
+
+
+async def forward_logs(
+    api: PluginAPIClient,
+    logger: logging.Logger | None = None,
+    *,
+    level: int = logging.INFO,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Send to the server what is logged from now on, in order, until cancelled.
+
+    ::
+
+        await self.task_group.start(forward_logs, self.api, self.logger)
+
+    Logging from any thread stays instant: lines wait in a queue of ``limits.api_log_records``, of which the oldest is
+    dropped when it is full. Lines of ``mm_plugin`` itself are left out, since sending them would bring forth more.
+    Cancellation sends what still waits, for at most ``limits.api_log_flush_s``; the line it interrupts may come twice.
+
+    Args:
+        api: The client.
+        logger: Whose lines, its children's too; by default everybody's.
+        level: From which level on.
+        task_status: Told once lines are taken.
+    """
+    logger = logger or logging.getLogger()
+    handler = _Handler(level)
+    logger.addHandler(handler)
+    try:
+        task_status.started()
+        while True:
+            with anyio.move_on_after(limits.api_log_delay_s):
+                await handler.wake.wait()
+            handler.wake = anyio.Event()
+            await handler.send(api)
+    finally:
+        logger.removeHandler(handler)
+        with anyio.move_on_after(limits.api_log_flush_s, shield=True):
+            await handler.send(api)
+
+
+class _Handler(logging.Handler):
+    """Collects lines; ``send`` empties it."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.wake = anyio.Event()
+        self._loop_thread = threading.get_ident()
+        self._lines: deque[_Line] = deque(maxlen=limits.api_log_records)
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Collect one record, formatted now: what it refers to may change."""
+        if record.name.partition(".")[0] == "mm_plugin":
+            return
+        try:
+            line = _Line(record.levelno, _text(record), self._fields(record))
+        except Exception:  # noqa: BLE001 - a log line must never break what it tells of
+            self.handleError(record)
+            return
+        if len(self._lines) == limits.api_log_records:
+            self._dropped += 1
+        self._lines.append(line)
+        if threading.get_ident() == self._loop_thread:
+            self.wake.set()
+
+    async def send(self, api: PluginAPIClient) -> None:
+        """Send what has been collected; what fails is dropped and counted."""
+        while self._lines:
+            line = self._lines.popleft()
+            fields = {**line.fields, "dropped": self._dropped} if self._dropped else line.fields
+            dropped, self._dropped = self._dropped, 0
+            try:
+                await _method(api, line.level)(line.text, fields)
+            except (PluginAPIError, TypeError, ValueError):
+                self._dropped += dropped + 1
+            except BaseException:  # cancelled: whether it has arrived is unknown
+                self._lines.appendleft(line)
+                raise
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, JSONValue]:
+        fields: dict[str, JSONValue] = {"logger": record.name}
+        for name, value in vars(record).items():
+            if name not in _STANDARD:
+                fields[name] = _plain(value)
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["traceback"] = (self.formatter or logging.Formatter()).formatException(record.exc_info)
+        return fields
+
+
+def _method(api: PluginAPIClient, level: int) -> Callable[[str, Mapping[str, JSONValue]], Awaitable[None]]:
+    if level >= logging.ERROR:
+        return api.log_error
+    if level >= logging.WARNING:
+        return api.log_warn
+    return api.log_info if level >= logging.INFO else api.log_debug
+
+
+def _text(record: logging.LogRecord) -> str:
+    """Return the record's text, protobuf messages in it by name only: they hold passwords and tokens."""
+    if isinstance(record.args, tuple):
+        args: object = tuple(shown(value) for value in record.args)
+    else:
+        args = {name: shown(value) for name, value in record.args.items()} if record.args else ()
+    text = str(shown(record.msg))
+    return text % args if args else text
+
+
+def _plain(value: object) -> JSONValue:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int) and abs(value) <= 2**53:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(shown(value))

@@ -1,0 +1,162 @@
+"""Logging that reaches the server's log: levels, fields, order, threads, and what happens when it cannot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from mm_plugin import limits
+from mm_plugin._proto.user_pb2 import User
+from mm_plugin.api.client import PluginAPIClient
+from mm_plugin.api.log_handler import forward_logs
+from mm_plugin.exceptions import UnavailableError
+from mm_plugin.host.api_receiver import HandlerAPI
+from mm_plugin.transport.memory import memory_link
+
+Line = tuple[str, str, dict[str, Any]]
+
+
+class Log:
+    """The server's log; may be closed, or hang."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.came = anyio.Event()
+        self.open = True
+        self.hangs = False
+
+    async def wait_for(self, count: int) -> list[Line]:
+        while len(self.lines) < count:
+            await self.came.wait()
+        return self.lines
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def log(msg: str, key_value_pairs: dict[str, Any]) -> None:
+            if self.hangs:
+                await anyio.sleep_forever()
+            if not self.open:
+                raise UnavailableError("closed")
+            self.lines.append((name, msg, key_value_pairs))
+            self.came.set()
+            self.came = anyio.Event()
+
+        return log
+
+
+@pytest.fixture
+def logger(request: pytest.FixtureRequest) -> logging.Logger:
+    logger = logging.getLogger(f"plugin.{request.node.name}")
+    logger.setLevel(logging.DEBUG)
+    return logger
+
+
+@asynccontextmanager
+async def forwarding(log: Log, logger: logging.Logger, level: int = logging.INFO) -> AsyncGenerator[None]:
+    api = PluginAPIClient.on_link(memory_link(HandlerAPI(log))[0])
+
+    async def forward(*, task_status: Any) -> None:
+        await forward_logs(api, logger, level=level, task_status=task_status)
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(forward)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def test_lines_arrive_with_level_and_fields_in_order(logger: logging.Logger) -> None:
+    """Unmodified logging calls reach the method of their level, with what ``extra`` and the exception say."""
+    log = Log()
+    async with forwarding(log, logger, logging.DEBUG):
+        logger.debug("d %d", 1)
+        logger.info("i", extra={"count": 3, "ratio": 0.5, "none": None, "who": User(password="secret")})
+        logger.warning("w %(x)s", {"x": 1})
+        try:
+            raise KeyError("broken")
+        except KeyError:
+            logger.exception("e")
+        logger.critical(User(password="secret"))
+        lines = await log.wait_for(5)
+    assert [name for name, _, _ in lines] == ["log_debug", "log_info", "log_warn", "log_error", "log_error"]
+    assert [text for _, text, _ in lines[:4]] == ["d 1", "i", "w 1", "e"]
+    assert lines[1][2] | {"who": ""} == {"logger": logger.name, "count": 3, "ratio": 0.5, "none": None, "who": ""}
+    assert "KeyError: 'broken'" in lines[3][2]["traceback"]
+    assert "secret" not in repr(lines)
+    assert logger.handlers == []
+
+
+async def test_lines_below_the_level_and_our_own_stay_here(logger: logging.Logger) -> None:
+    """What is below the level is not sent, nor what mm_plugin says while it sends."""
+    log = Log()
+    async with forwarding(log, logging.getLogger()):
+        logger.debug("too quiet")
+        logging.getLogger("mm_plugin.api").warning("one of ours")
+        logger.info("this one")
+        await log.wait_for(1)
+    assert [text for _, text, _ in log.lines] == ["this one"]
+
+
+async def test_threads_log_without_waiting(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line logged in a thread arrives, although threads cannot wake the event loop."""
+    monkeypatch.setattr(limits, "api_log_delay_s", 0.01)
+    log = Log()
+    async with forwarding(log, logger):
+        await to_thread.run_sync(logger.info, "from a thread")
+        assert [text for _, text, _ in await log.wait_for(1)] == ["from a thread"]
+
+
+async def test_lost_lines_are_counted(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that overflow the queue or cannot be sent are gone, and the next line says how many."""
+    monkeypatch.setattr(limits, "api_log_records", 3)
+    log = Log()
+    async with forwarding(log, logger):
+        for number in range(5):
+            logger.info("%d", number)
+        lines = list(await log.wait_for(3))
+        log.open = False
+        logger.info("lost")
+        await anyio.wait_all_tasks_blocked()
+        log.open = True
+        logger.info("found")
+        await log.wait_for(4)
+    assert [(text, fields.get("dropped")) for _, text, fields in lines] == [("2", 2), ("3", None), ("4", None)]
+    assert (log.lines[3][1], log.lines[3][2]["dropped"]) == ("found", 1)
+
+
+async def test_what_waits_is_sent_at_the_end(logger: logging.Logger) -> None:
+    """Lines logged just before the end still arrive; the one that the end interrupts may come twice."""
+    log = Log()
+    async with forwarding(log, logger):
+        logger.info("last")
+        logger.info("words")
+    assert [text for _, text, _ in log.lines][-2:] in (["last", "words"], ["words", "words"])
+    assert log.lines[0][1] == "last"
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_end(
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last lines have a short time to arrive."""
+    monkeypatch.setattr(limits, "api_log_flush_s", 0.01)
+    log = Log()
+    log.hangs = True
+    async with forwarding(log, logger):
+        logger.info("never")
+        await anyio.wait_all_tasks_blocked()
+    assert log.lines == []
+
+
+async def test_what_cannot_be_formatted_breaks_nothing(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line whose arguments do not fit is left to ``logging``'s own error report."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log = Log()
+    async with forwarding(log, logger):
+        logger.info("%d", "no number")
+        logger.info("next", extra={"huge": 2**60, "other": [1]})
+        await log.wait_for(1)
+    assert [(text, fields["huge"], fields["other"]) for _, text, fields in log.lines] == [("next", str(2**60), "[1]")]
