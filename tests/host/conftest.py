@@ -3,8 +3,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from mm_plugin.host.options import HostOptions
+from tests.host.guard_plugin import Open, OpenHost, Server, host_opener, options_for, plugin_opener
 
 
 @pytest.fixture
@@ -15,6 +19,26 @@ def nothing_left() -> Iterator[None]:
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
     assert open_files() == before
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def options(anyio_backend: str) -> HostOptions:
+    return options_for(anyio_backend)
+
+
+@pytest.fixture
+def open_a_host(server: Server, options: HostOptions) -> OpenHost:
+    return host_opener(server, options)
+
+
+@pytest.fixture
+def open_guard(tmp_path: Path, server: Server, options: HostOptions) -> Open:
+    return plugin_opener(tmp_path, server, options)
 
 
 def open_files() -> set[str]:
