@@ -12,23 +12,34 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mm_plugin.api.client import PluginAPIClient as PluginAPIClient
+    from mm_plugin.api.cluster_job import ClusterJob as ClusterJob
+    from mm_plugin.api.cluster_lock import ClusterLock as ClusterLock
+    from mm_plugin.api.kv_store import KVStore as KVStore
+    from mm_plugin.api.paging import Paged as Paged
     from mm_plugin.exceptions import (
         AlreadyExistsError as AlreadyExistsError,
         ConfigurationError as ConfigurationError,
+        ConnectionLostError as ConnectionLostError,
         DeadlineError as DeadlineError,
+        DeclarationError as DeclarationError,
         HandshakeError as HandshakeError,
         HookRegistrationError as HookRegistrationError,
         HookResultError as HookResultError,
         HookTimeoutError as HookTimeoutError,
+        KVConflictError as KVConflictError,
+        KVValueError as KVValueError,
+        LockLostError as LockLostError,
         ManifestError as ManifestError,
         MMPluginError as MMPluginError,
         NotFoundError as NotFoundError,
         NotMagicCookieError as NotMagicCookieError,
         PermissionDeniedError as PermissionDeniedError,
         PluginAPIError as PluginAPIError,
+        PluginStartError as PluginStartError,
         RateLimitedError as RateLimitedError,
         RequestBodyAbortedError as RequestBodyAbortedError,
         ResponseStateError as ResponseStateError,
+        SettingsError as SettingsError,
         StatusCode as StatusCode,
         TooLargeError as TooLargeError,
         UnauthenticatedError as UnauthenticatedError,
@@ -179,7 +190,17 @@ if TYPE_CHECKING:
         WebsocketBroadcast as WebsocketBroadcast,
         WebSocketRequest as WebSocketRequest,
     )
+    from mm_plugin.plugin.background import (
+        OnCrash as OnCrash,
+        every as every,
+    )
+    from mm_plugin.plugin.commands import command as command
     from mm_plugin.plugin.plugin import Plugin as Plugin
+    from mm_plugin.plugin.settings_model import (
+        Setting as Setting,
+        SettingsModel as SettingsModel,
+        settings_schema_of as settings_schema_of,
+    )
     from mm_plugin.serve_http.mounts import (
         mount_asgi as mount_asgi,
         mount_wsgi as mount_wsgi,
@@ -196,6 +217,16 @@ if TYPE_CHECKING:
         run_plugin as run_plugin,
         serve_plugin as serve_plugin,
     )
+    from mm_plugin.transport.call_metrics import (
+        CallSeries as CallSeries,
+        prometheus_text as prometheus_text,
+    )
+    from mm_plugin.transport.interceptors import (
+        CallDirection as CallDirection,
+        CallInfo as CallInfo,
+        CallNext as CallNext,
+        Interceptor as Interceptor,
+    )
     from mm_plugin.wire.handshake import format_handshake_line as format_handshake_line
 
 __version__ = "0.1.0"
@@ -209,22 +240,33 @@ if os.environ.get("MATTERMOST_PLUGIN"):
 #: Where each name lives.
 _HOMES = {
     "PluginAPIClient": "api.client",
+    "ClusterJob": "api.cluster_job",
+    "ClusterLock": "api.cluster_lock",
+    "KVStore": "api.kv_store",
+    "Paged": "api.paging",
     "AlreadyExistsError": "exceptions",
     "ConfigurationError": "exceptions",
+    "ConnectionLostError": "exceptions",
     "DeadlineError": "exceptions",
+    "DeclarationError": "exceptions",
     "HandshakeError": "exceptions",
     "HookRegistrationError": "exceptions",
     "HookResultError": "exceptions",
     "HookTimeoutError": "exceptions",
+    "KVConflictError": "exceptions",
+    "KVValueError": "exceptions",
+    "LockLostError": "exceptions",
     "ManifestError": "exceptions",
     "MMPluginError": "exceptions",
     "NotFoundError": "exceptions",
     "NotMagicCookieError": "exceptions",
     "PermissionDeniedError": "exceptions",
     "PluginAPIError": "exceptions",
+    "PluginStartError": "exceptions",
     "RateLimitedError": "exceptions",
     "RequestBodyAbortedError": "exceptions",
     "ResponseStateError": "exceptions",
+    "SettingsError": "exceptions",
     "StatusCode": "exceptions",
     "TooLargeError": "exceptions",
     "UnauthenticatedError": "exceptions",
@@ -336,7 +378,13 @@ _HOMES = {
     "UserAuth": "messages.users",
     "WebsocketBroadcast": "messages.websocket",
     "WebSocketRequest": "messages.websocket",
+    "OnCrash": "plugin.background",
+    "every": "plugin.background",
+    "command": "plugin.commands",
     "Plugin": "plugin.plugin",
+    "Setting": "plugin.settings_model",
+    "SettingsModel": "plugin.settings_model",
+    "settings_schema_of": "plugin.settings_model",
     "mount_asgi": "serve_http.mounts",
     "mount_wsgi": "serve_http.mounts",
     "Request": "serve_http.request",
@@ -347,6 +395,12 @@ _HOMES = {
     "PluginServer": "supervisor.run",
     "run_plugin": "supervisor.run",
     "serve_plugin": "supervisor.run",
+    "CallSeries": "transport.call_metrics",
+    "prometheus_text": "transport.call_metrics",
+    "CallDirection": "transport.interceptors",
+    "CallInfo": "transport.interceptors",
+    "CallNext": "transport.interceptors",
+    "Interceptor": "transport.interceptors",
     "format_handshake_line": "wire.handshake",
 }
 

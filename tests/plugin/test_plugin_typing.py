@@ -9,25 +9,26 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent / "typing" / "overrides.py"
+SOURCES = sorted((Path(__file__).parent / "typing").glob("*.py"))
 ROOT = Path(__file__).parents[2]
 IGNORE = re.compile(r"  # type: ignore\[.*\]")
 
 CHECKERS = {
-    "mypy": (("mypy", "--config-file", str(ROOT / "pyproject.toml")), re.compile(r"overrides\.py:(\d+): error: ")),
-    "pyright": (("pyright", "--project", str(ROOT)), re.compile(r"overrides\.py:(\d+):\d+ - error: ")),
+    "mypy": (("mypy", "--config-file", str(ROOT / "pyproject.toml")), re.compile(r"\w+\.py:(\d+): error: ")),
+    "pyright": (("pyright", "--project", str(ROOT)), re.compile(r"\w+\.py:(\d+):\d+ - error: ")),
 }
 
 
 @pytest.mark.timeout(300)  # a type checker reads the whole package first
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_exactly_the_wrong_overrides_are_refused(checker: str, tmp_path: Path) -> None:
+def test_exactly_the_wrong_lines_are_refused(checker: str, source: Path, tmp_path: Path) -> None:
     """Without its ignore comments, the sample fails on the lines that have one and on no other."""
     pytest.importorskip(checker)
-    source = SOURCE.read_text()
-    wrong = {number for number, line in enumerate(source.splitlines(), 1) if IGNORE.search(line)}
-    bare = tmp_path / "overrides.py"
-    bare.write_text(IGNORE.sub("", source))
+    text = source.read_text()
+    wrong = {number for number, line in enumerate(text.splitlines(), 1) if IGNORE.search(line)}
+    bare = tmp_path / source.name
+    bare.write_text(IGNORE.sub("", text))
     arguments, error = CHECKERS[checker]
     result = subprocess.run(
         [sys.executable, "-m", *arguments, str(bare)], cwd=ROOT, capture_output=True, text=True, check=False
