@@ -17,6 +17,7 @@ import anyio.lowlevel
 from anyio import CapacityLimiter, from_thread, to_thread
 
 from mm_plugin import limits
+from mm_plugin.transport.thread_calls import ThreadCalls
 
 __all__ = ("HookThreads",)
 
@@ -43,7 +44,7 @@ class HookThreads:
         """Run a function in a worker thread and return its result.
 
         Cancellation returns at once: a function that has not begun never will, one that has runs on unobserved and
-        holds its slot until it ends.
+        holds its slot until it ends. The API calls it makes are cancelled then.
         """
         job = _Job(function, self._slots)
         await self._slots.acquire_on_behalf_of(job)
@@ -57,7 +58,7 @@ class HookThreads:
 class _Job(Generic[_T]):
     """One function and its slot, which the last of the two sides to leave gives back."""
 
-    __slots__ = ("_abandoned", "_function", "_lock", "_running", "_slots", "_token")
+    __slots__ = ("_abandoned", "_calls", "_function", "_lock", "_running", "_slots", "_token")
 
     def __init__(self, function: Callable[[], _T], slots: CapacityLimiter) -> None:
         self._function = function
@@ -65,6 +66,7 @@ class _Job(Generic[_T]):
         self._lock = Lock()
         self._running = False
         self._abandoned = False
+        self._calls = ThreadCalls(anyio.current_effective_deadline())
         self._token = anyio.lowlevel.current_token()
 
     def run(self) -> tuple[_T]:
@@ -74,7 +76,7 @@ class _Job(Generic[_T]):
                 raise RuntimeError("the call was given up before its thread began")
             self._running = True
         try:
-            return (self._function(),)
+            return (self._calls.run(self._function),)
         except Exception:
             raise
         except BaseException as error:  # in the loop it would end the task that waits, or all of the loop
@@ -112,5 +114,6 @@ class _Job(Generic[_T]):
         with self._lock:
             self._abandoned = True
             running = self._running
+        self._calls.give_up()
         if not running:
             self._slots.release_on_behalf_of(self)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import anyio
 from anyio import from_thread
 
+from mm_plugin.transport.thread_calls import calls_of_this_thread
+
 if TYPE_CHECKING:
     from mm_plugin.api.client import PluginAPIClient
 
@@ -40,11 +42,16 @@ class SyncCore:
         """Call one of the client's methods in the event loop and wait for its end.
 
         Raises:
+            DeadlineError: The thread runs a handler whose time is over.
             RuntimeError: This thread runs an event loop, or is none of its worker threads; nothing was sent.
         """
+        calls = calls_of_this_thread()
 
         async def call() -> _Result:
-            return await method(*arguments, **keywords)
+            if calls is None:
+                return await method(*arguments, **keywords)
+            with calls.scope():
+                return await method(*arguments, **keywords)
 
         try:
             return from_thread.run(call)
