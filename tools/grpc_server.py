@@ -7,6 +7,7 @@ input ends. Each ``name=value`` replaces a limit.
 from __future__ import annotations
 
 import argparse
+import gc
 import socket
 import sys
 
@@ -29,7 +30,12 @@ async def _echo(request: bytes, _: CallInfo) -> bytes:
 
 
 async def _hang(_request: bytes, _: CallInfo) -> bytes:
-    """Wait for ever, and take a moment to notice a cancellation, as real handlers do."""
+    await anyio.sleep_forever()
+    return b""
+
+
+async def _linger(_request: bytes, _: CallInfo) -> bytes:
+    """Wait for ever, and take a moment to notice a cancellation, as real handlers may."""
     _counts["now"] += 1
     _counts["most"] = max(_counts["most"], _counts["now"])
     try:
@@ -39,6 +45,10 @@ async def _hang(_request: bytes, _: CallInfo) -> bytes:
             await anyio.sleep_forever()
         _counts["now"] -= 1
     return b""
+
+
+async def _collect_garbage(_request: bytes, _: CallInfo) -> bytes:
+    return b"%d" % gc.collect()
 
 
 async def _most(_request: bytes, _: CallInfo) -> bytes:
@@ -69,6 +79,8 @@ def _handlers() -> dict[str, Handler]:
         **health.handlers(),
         "/t.T/Echo": Unary(_echo, bytes, bytes),
         "/t.T/Hang": Unary(_hang, bytes, bytes),
+        "/t.T/Linger": Unary(_linger, bytes, bytes),
+        "/t.T/CollectGarbage": Unary(_collect_garbage, bytes, bytes),
         "/t.T/Most": Unary(_most, bytes, bytes),
         "/t.T/Big": Unary(_big, bytes, bytes),
         "/t.T/Stream": Streaming(_stream, bytes, bytes),

@@ -121,6 +121,7 @@ class MessageQueue:
         if not self._ended:
             self._ended = True
             self._error = error
+            self._credit = _dropped  # nobody sends any more; a call that gave its own method is set free
             self._bell.ring()
 
     async def receive(self) -> bytes | None:
@@ -155,6 +156,10 @@ class MessageQueue:
         if octets:
             self._held_octets -= octets
             self._credit(octets)
+
+
+def _dropped(_octets: int) -> None:
+    """Give no credit."""
 
 
 def uncompressed(message: bytes, compressed: bool) -> bytes:

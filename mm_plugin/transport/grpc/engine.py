@@ -70,6 +70,9 @@ class Engine(ABC):
     def handle(self, event: Event) -> None:
         """Act on one event; must not wait and must not raise for what a peer can cause."""
 
+    def handle_burst(self) -> None:
+        """Act on the events of one read together, once ``handle`` has had them all."""
+
     @abstractmethod
     def handle_over(self) -> None:
         """Tell every call that is left that the connection is over."""
@@ -157,6 +160,7 @@ class Engine(ABC):
             try:
                 for event in events:
                     self.handle(event)
+                self.handle_burst()
                 for _ in range(turns):
                     await cancel_shielded_checkpoint()
             finally:

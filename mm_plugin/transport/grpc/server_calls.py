@@ -14,6 +14,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -267,7 +268,8 @@ class StreamingCall(ServerCall):
         self, connection: ServerConnection, stream: Stream, info: CallInfo, bound: Bound, handler: Streaming[Any, Any]
     ) -> None:
         super().__init__(connection, stream, info, handler.background)
-        self.incoming = MessageQueue(bound.limit_octets, self._credit)
+        # Not a method of this call: that would be a cycle, which only the collector ends.
+        self.incoming = MessageQueue(bound.limit_octets, partial(_credit, connection, stream))
         self.decode = bound.decode
         self.encode = bound.encode
         self._handler = handler
@@ -321,6 +323,6 @@ class StreamingCall(ServerCall):
             self.connection.http2.send_headers(self.stream, fields, end_stream=True)
         self.connection.http2.stop_request(self.stream)
 
-    def _credit(self, octets: int) -> None:
-        self.connection.http2.consumed(self.stream, octets)
-        self.connection.write_soon()
+def _credit(connection: ServerConnection, stream: Stream, octets: int) -> None:
+    connection.http2.consumed(stream, octets)
+    connection.write_soon()

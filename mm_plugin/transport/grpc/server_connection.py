@@ -62,6 +62,7 @@ class ServerConnection(Engine):
         # Handlers that run, those of streams that the peer has reset included: a peer that opens and resets for ever
         # must not get more of them than streams (CVE-2023-44487).
         self._running: set[ServerCall] = set()
+        self._starting: list[ServerCall] = []  # those of them whose task begins when the burst has been looked through
         self._leaving = False
         self._standing: set[int] = set()  # streams that stood still at the last look
 
@@ -119,6 +120,17 @@ class ServerConnection(Engine):
             self.http2.goaway(ErrorCode.NO_ERROR)
             self._leaving = True
             self._close_if_left()
+
+    def handle_burst(self) -> None:
+        """Start the calls of the burst; those it has also reset never begin."""
+        if self._starting:
+            dead = self.http2.terminated
+            for call in self._starting:
+                if dead or call.stream.closed:
+                    self.call_finished(call)
+                else:
+                    call.task = self.tasks.create_task(call.run())
+            self._starting.clear()
 
     def handle_over(self) -> None:
         """Let no call wait for a peer that has gone; their tasks are cancelled with the connection's."""
@@ -193,15 +205,16 @@ class ServerConnection(Engine):
     # -- calls ------------------------------------------------------------------------------------------------
 
     def start(self, call: ServerCall) -> None:
-        """Run a call in a task of its own."""
+        """Run a call in a task of its own, from the end of this burst on."""
         self._running.add(call)
         self._server.call_started(call)
-        call.task = self.tasks.create_task(call.run())
+        self._starting.append(call)
 
     def call_finished(self, call: ServerCall) -> None:
         """Forget a call whose task ends; a stream that it has left open was cancelled, by the peer or by our end."""
         self._running.discard(call)
         call.stream.user = None
+        call.task = None  # its exception leads back to the call by its frames: a cycle, which only the collector ends
         self._server.call_finished(call)
         if call.stream.ending:
             self.http2.stop_request(call.stream)

@@ -163,7 +163,7 @@ class Sending(State):
         Raises:
             LocalProtocolError: Our end was not handed over yet.
         """
-        if not stream.remote_open:
+        if not stream.remote_open or self.terminated:
             return
         if not stream.ending:
             raise LocalProtocolError("the response has no end yet: end it, or reset the stream")
