@@ -194,7 +194,7 @@ if TYPE_CHECKING:
         OnCrash as OnCrash,
         every as every,
     )
-    from mm_plugin.plugin.commands import command as command
+    from mm_plugin.plugin.command_mark import command as command
     from mm_plugin.plugin.plugin import Plugin as Plugin
     from mm_plugin.plugin.settings_model import (
         Setting as Setting,
@@ -380,7 +380,7 @@ _HOMES = {
     "WebSocketRequest": "messages.websocket",
     "OnCrash": "plugin.background",
     "every": "plugin.background",
-    "command": "plugin.commands",
+    "command": "plugin.command_mark",
     "Plugin": "plugin.plugin",
     "Setting": "plugin.settings_model",
     "SettingsModel": "plugin.settings_model",

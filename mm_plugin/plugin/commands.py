@@ -1,4 +1,4 @@
-"""Slash commands declared by methods: the decorator, and the tree of commands that a plugin class has.
+"""The tree of slash commands that a plugin class has.
 
 Job:    read ``@command`` methods and their signatures, refuse what cannot work, say how each command is used.
 Layer:  plugin.
@@ -12,58 +12,20 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, get_args, get_origin, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 from mm_plugin.exceptions import DeclarationError
 from mm_plugin.plugin.command_line import Form, Parameter
-from mm_plugin.plugin.declared import marked, marks_of_class
+from mm_plugin.plugin.command_mark import CommandMark, command_marks
 from mm_plugin.plugin.value_types import ValueType, value_type
 
-__all__ = ("CommandMark", "CommandNode", "collect_commands", "command")
+__all__ = ("CommandNode", "collect_commands")
 
-_F = TypeVar("_F", bound=Callable[..., object])
-_ATTRIBUTE = "__mm_plugin_command__"
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _TAKES = {"text", "number", "boolean", "choice", "any"}
 
 
-@dataclass(frozen=True, slots=True)
-class CommandMark:
-    """What ``@command`` said about one method.
-
-    Attributes:
-        words: The trigger, and the words of a subcommand.
-        description: What it does; the first line of the docstring where empty.
-        hint: Its arguments for the list of commands; made of the signature where empty.
-        display_name: Its name for people; the trigger where empty.
-    """
-
-    words: tuple[str, ...]
-    description: str
-    hint: str
-    display_name: str
-
-
-def command(words: str, *, description: str = "", hint: str = "", display_name: str = "") -> Callable[[_F], _F]:
-    """Answer a slash command, or a subcommand of one, by a method of a Plugin.
-
-    The method's parameters are the command's arguments: positional ones take a word each, ``*words`` or a last ``list``
-    takes the rest, keyword-only ones are flags. They may be str, int, float, bool, Literal, an Enum, Optional; one
-    annotated CommandArgs or PluginContext gets the hook's own. What does not fit is answered with help. The method
-    returns a str, which the user alone sees, a CommandResponse, Reject, or None.
-
-    Args:
-        words: ``"remind"``, or ``"remind list"`` for a subcommand.
-        description: What it does; the first line of the docstring by default.
-        hint: Its arguments for the list of commands; made of the signature by default.
-        display_name: Its name for people; the trigger by default.
-
-    Raises:
-        DeclarationError: By the ``class`` statement: a word is malformed or taken, or a parameter has a type that no
-            word can be.
-    """
-    mark = CommandMark(tuple(words.split()), description, hint, display_name)
-    return lambda function: marked(function, _ATTRIBUTE, mark)
+_NO_MARK = CommandMark((), "", "", "")
 
 
 @dataclass(slots=True)
@@ -81,7 +43,7 @@ class CommandNode:
 
     words: tuple[str, ...]
     method: str = ""
-    mark: CommandMark = CommandMark((), "", "", "")
+    mark: CommandMark = _NO_MARK
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
     children: dict[str, CommandNode] = field(default_factory=dict[str, "CommandNode"])
@@ -109,7 +71,7 @@ def collect_commands(cls: type) -> Mapping[str, CommandNode]:
         DeclarationError: See ``command``.
     """
     roots: dict[str, CommandNode] = {}
-    for method, mark in marks_of_class(cls, _ATTRIBUTE, CommandMark).items():
+    for method, mark in command_marks(cls).items():
         where = f"{cls.__qualname__}.{method}"
         if not mark.words:
             raise DeclarationError(f'{where}: @command needs the word after the slash, such as @command("remind")')

@@ -14,7 +14,7 @@ from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.registry import Binding, collect_bindings
 from mm_plugin.hooks.table import HOOK_TABLE
 from mm_plugin.plugin.background import Background, Every, OnCrash, check_every
-from mm_plugin.plugin.commands import CommandNode, collect_commands
+from mm_plugin.plugin.command_mark import command_marks
 from mm_plugin.plugin.hook_methods import HookMethods, MaybeAwaitable
 from mm_plugin.plugin.http import http_surface_of, serve_http_binding
 from mm_plugin.transport.call_metrics import CallMetrics
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mm_plugin.api.client import PluginAPIClient
     from mm_plugin.messages.manifest import Manifest
+    from mm_plugin.plugin.commands import CommandNode
     from mm_plugin.serve_http.mounts import Surface
     from mm_plugin.serve_http.request import Request
     from mm_plugin.serve_http.response import Response
@@ -92,9 +93,9 @@ class Plugin(HookMethods, Generic[SettingsT_co]):
     """
 
     _hook_bindings: ClassVar[Mapping[HookName, Binding]] = MappingProxyType({})
-    _settings_class: ClassVar[type | None] = None
-    _commands: ClassVar[Mapping[str, CommandNode]] = MappingProxyType({})
-    _intervals: ClassVar[Mapping[str, Every]] = MappingProxyType({})
+    _declared_settings: ClassVar[type | None] = None
+    _declared_commands: ClassVar[Mapping[str, CommandNode]] = MappingProxyType({})
+    _declared_intervals: ClassVar[Mapping[str, Every]] = MappingProxyType({})
     _http_surface: ClassVar[Surface | None] = None
     _attachment: Attachment | None = None
 
@@ -107,13 +108,16 @@ class Plugin(HookMethods, Generic[SettingsT_co]):
         cls._http_surface = http_surface_of(cls)
         if cls._http_surface is not None:
             cls._hook_bindings = MappingProxyType({HookName.ServeHTTP: serve_http_binding(), **cls._hook_bindings})
-        cls._commands = collect_commands(cls)
-        if cls._commands:
+        cls._declared_commands = MappingProxyType({})
+        if command_marks(cls):
+            from mm_plugin.plugin.commands import collect_commands
+
+            cls._declared_commands = collect_commands(cls)
             row = HOOK_TABLE[HookName.ExecuteCommand]
             binding = Binding(row, row.method, row.default_policy)
             cls._hook_bindings = MappingProxyType({row.name: binding, **cls._hook_bindings})
-        cls._intervals = check_every(cls)
-        cls._settings_class = _find_settings_class(cls)
+        cls._declared_intervals = check_every(cls)
+        cls._declared_settings = _find_settings_class(cls)
 
     def serve_http(self, request: Request, response: Response, /) -> MaybeAwaitable[None]:
         """Answer one HTTP request to ``/plugins/<id>/``; the body and the answer are streams, there is no deadline.
@@ -195,7 +199,7 @@ class Plugin(HookMethods, Generic[SettingsT_co]):
             RuntimeError: They are not loaded yet.
         """
         settings = self._require("settings").settings
-        if settings is None and self._settings_class is not None:
+        if settings is None and self._declared_settings is not None:
             raise RuntimeError(
                 "the settings are loaded when the plugin is activated; use them from on_configuration_change on"
             )
@@ -298,12 +302,12 @@ def bindings_of(plugin: Plugin) -> Mapping[HookName, Binding]:
 
 def commands_of(plugin: Plugin) -> Mapping[str, CommandNode]:
     """Return the slash commands that a plugin declares, by their triggers."""
-    return plugin._commands  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+    return type(plugin)._declared_commands  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
 
 
 def intervals_of(plugin: Plugin) -> Mapping[str, tuple[Callable[[], object], Every]]:
     """Return the methods of a plugin that run at intervals, by their names."""
-    marks = plugin._intervals  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+    marks = type(plugin)._declared_intervals  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
     return {name: (getattr(plugin, name), mark) for name, mark in marks.items()}
 
 
@@ -314,4 +318,4 @@ def surface_of(plugin: Plugin) -> Surface | None:
 
 def settings_class_of(plugin: Plugin) -> type | None:
     """Return the class of a plugin's settings."""
-    return plugin._settings_class  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors
+    return type(plugin)._declared_settings  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not for authors

@@ -14,7 +14,8 @@ from mm_plugin.hooks.results import Reject
 from mm_plugin.messages.commands import CommandArgs, CommandResponse
 from mm_plugin.messages.common import PluginContext
 from mm_plugin.plugin.command_line import UsageError, Word, read_arguments, split_words
-from mm_plugin.plugin.commands import collect_commands, command
+from mm_plugin.plugin.command_mark import command
+from mm_plugin.plugin.commands import collect_commands
 from mm_plugin.plugin.plugin import Plugin
 from tests.plugin.running import EmptyAPI, Running, running
 
@@ -272,6 +273,20 @@ def test_two_methods_for_one_command_are_refused() -> None:
             async def one(self) -> None: ...
             @command("remind")
             async def two(self) -> None: ...
+
+
+def test_a_subclass_may_give_a_command_up() -> None:
+    """Setting the method to None takes the command out; without any, the hook is not handled."""
+
+    class One(Plugin):
+        @command("remind")
+        async def remind(self) -> None: ...
+
+    class Without(One):
+        remind = None  # type: ignore[assignment]
+
+    assert One.implemented_hooks() == ["ExecuteCommand"]
+    assert Without.implemented_hooks() == []
 
 
 # -- the parser -----------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import pytest
 
 from mm_plugin.exceptions import HookRegistrationError, ManifestError
 from mm_plugin.hooks.decorator import hook
-from mm_plugin.plugin.plugin import Attachment, Plugin, attach
+from mm_plugin.plugin.background import every
+from mm_plugin.plugin.plugin import Attachment, Plugin, attach, commands_of, intervals_of
 from mm_plugin.settings import RuntimeConfig
 from tests.plugin.running import EmptyAPI
 
@@ -70,3 +71,18 @@ def test_the_manifest_is_read_from_the_bundle(tmp_path: Path) -> None:
     )
     assert plugin.manifest.id == "com.example.x"
     assert plugin.manifest is plugin.manifest
+
+
+def test_an_authors_private_names_do_not_disturb_the_runtime() -> None:
+    """What a class declares is read from the class, whatever its instances call their own."""
+
+    class Own(Plugin):
+        def __init__(self) -> None:
+            vars(self).update(_commands={}, _declared_commands={"x": 1}, _declared_intervals={})
+
+        @every(seconds=60)
+        async def tick(self) -> None: ...
+
+    plugin = Own()
+    assert commands_of(plugin) == {}
+    assert list(intervals_of(plugin)) == ["tick"]

@@ -121,7 +121,8 @@ class WrongResults(Plugin):
     ) -> Dismiss:
         raise NotImplementedError
 
-    def serve_http(self, request: Request, response: Response) -> str: ...  # type: ignore[override]
+    def serve_http(self, request: Request, response: Response) -> str:  # type: ignore[override]
+        raise NotImplementedError
 
 
 @hook(on_failure="reject")  # type: ignore[call-overload, untyped-decorator]
