@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import anyio
 
+from benchmarks.gateway import event_streams, gateway
 from benchmarks.lifecycle import lifecycle
 from benchmarks.streaming import streaming, unread_uploads
 from benchmarks.table import Row, print_table
@@ -17,6 +18,8 @@ MARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "lifecycle": lifecycle,
     "streaming": streaming,
     "unread_uploads": unread_uploads,
+    "gateway": gateway,
+    "event_streams": event_streams,
 }
 
 

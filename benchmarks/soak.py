@@ -1,4 +1,4 @@
-"""The long runs: a gigabyte each way with flat memory, on both backends."""
+"""The long runs: a gigabyte each way with flat memory, at the plugin's socket and through the gateway."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from functools import partial
 
 import anyio
 
+from benchmarks.gateway import gateway
 from benchmarks.streaming import MEGABYTE, streaming
 from benchmarks.table import print_table
 
 
 def main() -> None:
     """Run, and print what was measured."""
-    run = partial(streaming, octets=1_000 * MEGABYTE)
-    print_table({backend: anyio.run(run, backend, backend=backend) for backend in ("asyncio", "trio")})
+    for measure in (streaming, gateway):
+        run = partial(measure, octets=1_000 * MEGABYTE)
+        print_table({backend: anyio.run(run, backend, backend=backend) for backend in ("asyncio", "trio")})
 
 
 if __name__ == "__main__":

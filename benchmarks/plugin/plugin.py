@@ -26,6 +26,10 @@ class Benchmark(Plugin):
         elif request.path == "/download":
             for _ in range(int(request.query.get("octets", "0")) // len(CHUNK)):
                 await response.write(CHUNK)
+        elif request.path == "/event":
+            async with response.events() as events:
+                await events.send("1")
+                await anyio.sleep_forever()
         else:  # hang open, like an event stream without events
             await response.flush()
             await anyio.sleep_forever()
