@@ -42,19 +42,19 @@ class Running:
 
 
 @asynccontextmanager
-async def running_plugin(backend: str) -> AsyncGenerator[Running]:
-    """Start and activate the benchmark's plugin on a backend; on the way out it is stopped."""
+async def running_plugin(backend: str, bundle: Path = BUNDLE) -> AsyncGenerator[Running]:
+    """Start and activate a benchmark's plugin on a backend; on the way out it is stopped."""
     environment = plugin_environment(
         {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
         HostOptions(environment={"MM_PLUGIN_BACKEND": backend}, log_level="WARN"),
         plugin_id="com.example.benchmark",
-        bundle=BUNDLE,
+        bundle=bundle,
         api_target="127.0.0.1:1",
     )
     started = time.perf_counter()
     command = [sys.executable, "plugin.py"]
     async with spawn_plugin(
-        command, plugin_id="com.example.benchmark", bundle=BUNDLE, environment=environment
+        command, plugin_id="com.example.benchmark", bundle=bundle, environment=environment
     ) as process:
         handshake = await process.read_handshake()
         handshake_s = time.perf_counter() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.codec import codec_of
@@ -104,3 +105,11 @@ def test_an_absent_hook_is_answered_neutrally(row: HookRow) -> None:
     """The answer without a handler is empty, but for the ping, which is healthy."""
     expected = ["healthy"] if row.name is HookName.OnSharedChannelsPing else []
     assert [field.name for field, _ in codec_of(row.name).absent().ListFields()] == expected
+
+
+def test_the_type_samples_override_every_hook_in_both_forms() -> None:
+    """The file that type checkers are run on leaves no hook out."""
+    text = (Path(__file__).parents[1] / "plugin" / "typing" / "every_hook.py").read_text()
+    for row in HOOK_TABLE.values():
+        assert f"    async def {row.method}(" in text
+        assert row.streaming or f"    def {row.method}(" in text
