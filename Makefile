@@ -39,6 +39,7 @@ check: $(ENV)/ready
 	$(BIN)/lint-imports
 	$(BIN)/python tools/proto.py --check
 	$(BIN)/python tools/hook_docs.py --check
+	$(BIN)/python tools/http_states.py --check
 	$(BIN)/python tools/check_wire.py
 	$(BIN)/python -m mm_plugin.testing.parity
 
