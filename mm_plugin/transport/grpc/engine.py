@@ -70,7 +70,7 @@ class Engine(ABC):
     def handle(self, event: Event) -> None:
         """Act on one event; must not wait and must not raise for what a peer can cause."""
 
-    def handle_burst(self) -> None:
+    def handle_burst(self) -> None:  # noqa: B027 - a client has nothing to add
         """Act on the events of one read together, once ``handle`` has had them all."""
 
     @abstractmethod

@@ -9,8 +9,7 @@ See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, "Custom-Metadata" and "Binary-Header".
 from __future__ import annotations
 
 import re
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
+from binascii import Error as Base64Error, a2b_base64, b2a_base64
 from collections.abc import Iterable
 from typing import TypeAlias
 
