@@ -1,4 +1,4 @@
-"""Checked by mypy and pyright, never run: every hook of Plugin both ways, and refused with too few or too many parameters.
+"""Checked by mypy and pyright, never run: every hook of Plugin in both forms, and with too few or too many parameters.
 
 A line that must be refused carries a ``type: ignore``, which strict checkers refuse in turn where it is not needed;
 every other line must pass.
