@@ -136,15 +136,19 @@ def test_64_mib_that_nobody_reads(hasty_server: ServerProcess, method: str) -> N
 
 
 def test_answers_that_nobody_reads(hasty_server: ServerProcess) -> None:
-    """Small answers without a reader are bounded, too: calls wait before they are answered."""
-    memory = hasty_server.memory_octets
-    with Peer(hasty_server.port, WIDE_GREETING) as peer:
-        burst = b"".join(call(2 * number + 1, "/t.T/Echo", bytes(10_000)) for number in range(2_000))
-        peer.send(burst, read=False, time_s=0.5)
-        assert hasty_server.healthy()
-        assert hasty_server.memory_octets - memory < 40 * MEBIBYTE
-        assert wait_until(lambda: not peer.send(frame(PING, 0, 0, bytes(8)), read=False, time_s=0.1) and peer.closed)
-    assert wait_until(lambda: hasty_server.memory_octets - memory < 5 * MEBIBYTE)
+    """Small answers without a reader are bounded, too: calls wait before they are answered; nothing adds up."""
+    burst = b"".join(call(2 * number + 1, "/t.T/Echo", bytes(10_000)) for number in range(2_000))
+    memory: list[int] = []
+    for _ in range(2):
+        memory.append(hasty_server.memory_octets)
+        with Peer(hasty_server.port, WIDE_GREETING) as peer:
+            peer.send(burst, read=False, time_s=0.5)
+            assert hasty_server.healthy()
+            assert hasty_server.memory_octets - memory[0] < 40 * MEBIBYTE
+            ping = frame(PING, 0, 0, bytes(8))
+            assert wait_until(lambda: not peer.send(ping, read=False, time_s=0.1) and peer.closed)  # noqa: B023
+    assert hasty_server.healthy()
+    assert hasty_server.memory_octets - memory[1] < 5 * MEBIBYTE
 
 
 def test_declared_1_gib(server: ServerProcess) -> None:
