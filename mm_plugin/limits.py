@@ -14,6 +14,8 @@ http_chunk_octets = 65_536
 http_body_pieces = 2
 #: Pieces of an upload that wait between the host's HTTP server and its gateway, each at most one socket read.
 http_server_pieces = 4
+#: Browsers' connections that wait to be accepted by the gateway; beyond it each waits seconds to try again.
+http_server_backlog = 1_024
 #: Worker threads for blocking HTTP handlers and mounted WSGI apps; apart from those of hooks, which a slow client
 #: must not hold up.
 http_threads = 32

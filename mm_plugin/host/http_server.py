@@ -75,7 +75,7 @@ async def serve_http_app(
         # hypercorn does the same, but not for a socket it is given; without it small writes wait for an ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((host, port))
-        listener.listen(Config.backlog)
+        listener.listen(limits.http_server_backlog)
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
@@ -83,6 +83,7 @@ async def serve_http_app(
 
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]  # hypercorn owns and closes it from here on
+    config.backlog = limits.http_server_backlog
     config.accesslog = None
     config.errorlog = _server_log()
     config.include_server_header = False
