@@ -111,8 +111,10 @@ class FaultyLink:
     async def call_hook(self, name: str, request: Message, *, deadline: float | None = None) -> Message:
         """Call a hook; see HostLink."""
         faults = self._faults
-        with anyio.move_on_at(math.inf if deadline is None else deadline):
+        with anyio.move_on_at(math.inf if deadline is None else deadline) as waited:
             await anyio.sleep(faults.delay_s)
+        if waited.cancelled_caught:
+            raise CallFailure("the deadline passed", kind=FailureKind.DEADLINE, code=StatusCode.DEADLINE_EXCEEDED)
         if name in _LIFECYCLE:
             return await self._link.call_hook(name, request, deadline=deadline)
         self._calls += 1
