@@ -7,9 +7,10 @@ Errors: none reaches the caller of ``run``: whatever the peer or the network doe
 See:    RFC 9113; ARCHITECTURE.md for why a burst becomes one write.
 
 One task reads, one writes. Where the byte stream has ``send_nowait`` (ours has), a call that answers alone writes at
-once and leaves only what the socket does not take to the writer. The reader never waits for the writer (two
-engines whose readers waited for room in each other's sockets would wait for ever). While the reader is at work on a
-burst, ``write_soon`` only takes note: the tasks that the burst has woken get their turn, then all goes out at once.
+once and leaves only what the socket does not take to the writer. A client's reader never waits for its writer; a
+server's does while its output is full, so that a peer that asks on and reads nothing fills no memory. (Were both to
+wait for room in each other's sockets, they would wait for ever.) While the reader is at work on a burst,
+``write_soon`` only takes note: the tasks that the burst has woken get their turn, then all goes out at once.
 """
 
 from __future__ import annotations
@@ -143,7 +144,11 @@ class Engine(ABC):
         patience_s = limits.http2_unfinished_s
         patience_end = self._reading_scope.deadline = anyio.current_time() + patience_s
         self.write_soon()  # the preface
+        is_server = http2.role is Role.SERVER
         while not http2.terminated:
+            if is_server and http2.output_octets >= limits.http2_output_octets:
+                patience_end = self._reading_scope.deadline = math.inf  # it is we who wait: the write has its own limit
+                await self.wait_output()
             try:
                 events = http2.receive(await receive(limits.socket_read_octets))
             except _GONE:
