@@ -138,7 +138,7 @@ def _section(row: HookRow) -> str:
         f"- when it fails: {_policies(row)}",
         f"- how it says no: {_refusal(row)}",
     ]
-    return f"### {row.name}\n\n{text}{notes}\n\n```python\n{head}\n```\n\n" + "\n".join(facts) + "\n"
+    return f"### {row.name}\n\n{text}{notes}\n\n```py\n{head}\n```\n\n" + "\n".join(facts) + "\n"
 
 
 def _result_type(row: HookRow) -> str:
