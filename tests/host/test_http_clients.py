@@ -70,9 +70,12 @@ async def test_curl_prints_each_event_when_it_is_sent() -> None:
             await step.wait()
             await events.send("two", id="2")
 
-    async with handler_on_port(handler) as port, await anyio.open_process(
-        [curl, "-sSN", f"http://127.0.0.1:{port}/plugins/p/"], stderr=subprocess.DEVNULL
-    ) as process:
+    async with (
+        handler_on_port(handler) as port,
+        await anyio.open_process(
+            [curl, "-sSN", f"http://127.0.0.1:{port}/plugins/p/"], stderr=subprocess.DEVNULL
+        ) as process,
+    ):
         assert process.stdout is not None
         assert await process.stdout.receive() == b"id: 1\ndata: one\n\n"
         step.set()
