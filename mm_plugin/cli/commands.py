@@ -3,14 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mm_plugin.types import Backend
 
 __all__ = ("commands",)
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+class _Option(Protocol):
+    def __call__(self, function: _Function, /) -> _Function: ...
+
+
+class _Command(click.Command):
+    """A command whose examples stand at the end of its help as they are."""
+
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
+        """Write the examples."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+def _log_level(default: str) -> _Option:
+    levels = click.Choice(["debug", "info", "warning", "error"])
+    what = "Of the server and of the plugins; the log goes to standard error."
+    return click.option("--log-level", type=levels, default=default, show_default=True, help=what)
+
+
+_backend = click.option(
+    "--backend",
+    type=click.Choice(["asyncio", "trio"]),
+    default="asyncio",
+    show_default=True,
+    help="The event loop, of the server and of the plugins.",
+)
+_host = click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; whoever reaches it can log in with the password printed.",
+)
+_port = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="0 takes a free one.  [default: 8065; with --once a free one]",
+)
+_state = click.option(
+    "--state", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file of the server; in memory without."
+)
+_faults = click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Misbehave on purpose; may be repeated: delay_s=0.5 (each hook), api_delay_s=0.5 (each API call), drop=3 "
+    "(every third answer), kill=5, hang=5 (at the fifth hook), garbage_handshake, kv_full.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,29 +78,91 @@ def commands() -> None:
     """Write, run and try Mattermost plugins in Python."""
 
 
-@commands.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--backend", type=click.Choice(["asyncio", "trio"]), default="asyncio", show_default=True,
-              help="The event loop, of the server and of the plugin.")  # fmt: skip
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; whoever reaches it can log in with the password printed.",
+@commands.command(
+    cls=_Command,
+    examples=(
+        "mm-plugin dev .",
+        "mm-plugin dev examples/guard --tour --once",
+        "mm-plugin dev . --backend trio --state state.sqlite",
+        "mm-plugin dev . --fault delay_s=0.5 --fault kv_full",
+    ),
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8065, show_default=True, help="0 takes a free one.")
-@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file; in memory without.")
+@click.argument("path", type=click.Path(path_type=Path))
+@_backend
+@_host
+@_port
+@_state
+@click.option("--reload/--no-reload", default=True, show_default=True, help="Restart the plugin when its files change.")
 @click.option("--tour", is_flag=True, help="First show examples/guard at work.")
 @click.option("--once", is_flag=True, help="End after the start, or after the tour; non-zero if a step went wrong.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
-              show_default=True, help="Of the server and of the plugin.")  # fmt: skip
-def dev(
-    path: Path, backend: Backend, host: str, port: int, state: Path | None, tour: bool, once: bool, log_level: str
-) -> None:
-    """Run the plugin in the folder PATH in a stand-in Mattermost, until Ctrl-C."""
+@click.option("--json", "as_json", is_flag=True, help="Write events for programs, one JSON object in each line.")
+@_faults
+@_log_level("info")
+def dev(backend: str, **options: Any) -> None:
+    """Run the plugin in the folder PATH in a stand-in Mattermost, until Ctrl-C.
+
+    Save a file and the plugin is restarted; the server, its state and its sessions stay. A plugin that does not start
+    shows why, and is tried again at the next save.
+    """
     from mm_plugin.cli.dev import DevOptions, run_dev
 
-    options = DevOptions(
-        path=path, backend=backend, host=host, port=port, state=state, tour=tour, once=once, log_level=log_level
-    )
-    raise SystemExit(run_dev(options))
+    raise SystemExit(run_dev(DevOptions(backend=cast("Backend", backend), **options)))
+
+
+@commands.command(
+    cls=_Command,
+    examples=(
+        "mm-plugin host plugins/one plugins/two",
+        "mm-plugin host plugins/* --port 0 --json",
+        "mm-plugin host . --no-api --fault kill=10",
+    ),
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@_backend
+@_host
+@_port
+@_state
+@click.option("--api/--no-api", "api", default=True, show_default=True,
+              help="Answer the plugins' API calls from the state; without, each is UNIMPLEMENTED.")  # fmt: skip
+@click.option("--once", is_flag=True, help="End once all have started; non-zero if one has not.")
+@click.option("--json", "as_json", is_flag=True, help="Write each change of state as one JSON object in one line.")
+@_faults
+@_log_level("warning")
+def host(paths: tuple[Path, ...], backend: str, **options: Any) -> None:
+    """Run the plugins in the folders PATH side by side, with their states on standard output, until Ctrl-C.
+
+    They are asked in the order given. One that fails is started again after a pause, as on the server; the others go
+    on. HTTP requests reach them at /plugins/ID/; with the API there is all that mm-plugin dev serves.
+    """
+    from mm_plugin.cli.host import HostCommandOptions, run_host
+
+    raise SystemExit(run_host(HostCommandOptions(paths=paths, backend=cast("Backend", backend), **options)))
+
+
+@commands.command(
+    cls=_Command,
+    examples=(
+        """mm-plugin call . MessageWillBePosted --json '{"post": {"message": "hello"}}'""",
+        """mm-plugin call . execute_command --json '{"args": {"command": "/guard words"}}' --as bob""",
+        """mm-plugin call . RunDataRetention --json '{"now_time": 1700000000000, "batch_size": 10}'""",
+        """mm-plugin call . UserHasBeenCreated --json - < user.json""",
+    ),
+)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("hook")
+@click.option("--json", "text", default="{}", metavar="JSON", help="The hook's fields by name; - reads standard input.")
+@click.option("--as", "username", type=click.Choice(["admin", "ada", "bob"]), default="ada", show_default=True,
+              help="For whom; also fills an empty user_id.")  # fmt: skip
+@_backend
+@_state
+@_faults
+@_log_level("warning")
+def call(backend: str, **options: Any) -> None:
+    """Start the plugin in the folder PATH, call one HOOK, print the answer as JSON, and stop the plugin.
+
+    HOOK is the server's name or the method's. Fields have the names of the contract; bytes are base64. An empty
+    user_id, channel_id or team_id inside a message becomes that of the user, of the town square and of its team.
+    """
+    from mm_plugin.cli.call import CallOptions, run_call
+
+    raise SystemExit(run_call(CallOptions(backend=cast("Backend", backend), **options)))

@@ -1,38 +1,40 @@
-"""``mm-plugin dev``: a plugin in a development server until Ctrl-C.
+"""``mm-plugin dev``: a plugin in a development server until Ctrl-C, restarted when its files change.
 
-Job:    start the loop, open the server, print what to try, and end well.
+Job:    open the server, start the plugin, print what to try, keep the plugin up to date, and end well.
 Layer:  cli, over the devserver.
-Output: standard output for people; logs and errors on standard error. Exit code 0 after Ctrl-C, 1 where the plugin
-        does not start or the tour fails, 2 where something is wrong with what was asked for.
+Output: standard output for people, or JSON lines for programs; logs and errors on standard error. For exit codes see
+        ``loop``; a failed tour is 1.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 import os
-import signal
-import sys
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import TaskStatus
 
-from mm_plugin.cli.hints import hints
+from mm_plugin.cli.held_log import HeldLog
+from mm_plugin.cli.hints import hints, server_fields
+from mm_plugin.cli.loop import complain, host_options, run_until_signal
+from mm_plugin.cli.output import Output
 from mm_plugin.cli.tour import PLUGIN_ID, run_tour
+from mm_plugin.devserver.reload import Reload, Reloader
 from mm_plugin.devserver.server import open_devserver
-from mm_plugin.exceptions import ConfigurationError, PluginStartError
-from mm_plugin.host.options import HostOptions
+from mm_plugin.devserver.watch import Changes, watch_bundle
+from mm_plugin.exceptions import PluginStartError
+from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.messages.manifest import load_manifest
-from mm_plugin.settings import BACKEND
 
 if TYPE_CHECKING:
+    from mm_plugin.devserver.server import DevServer
     from mm_plugin.types import Backend
 
 __all__ = ("DevOptions", "run_dev")
+
+_PORT = 8065
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,66 +44,87 @@ class DevOptions:
     path: Path
     backend: Backend = "asyncio"
     host: str = "127.0.0.1"
-    port: int = 8065
+    port: int | None = None
     state: Path | None = None
+    reload: bool = True
     tour: bool = False
     once: bool = False
+    as_json: bool = False
+    faults: tuple[str, ...] = ()
     log_level: str = "info"
 
 
 def run_dev(options: DevOptions) -> int:
     """Run the command and return its exit code."""
-    if importlib.util.find_spec(options.backend) is None:
-        return _complain(f"--backend {options.backend}: install it with: pip install 'mm-plugin[{options.backend}]'")
-    logging.basicConfig(level=options.log_level.upper(), format="%(levelname)-7s %(name)s: %(message)s")
-    return anyio.run(_until_signal, options, backend=options.backend)
+    return run_until_signal(_Dev(options).run, backend=options.backend, log_level=options.log_level)
 
 
-async def _until_signal(options: DevOptions) -> int:
-    code = 0
-    async with anyio.create_task_group() as tasks:
-        with anyio.CancelScope() as work:
-            await tasks.start(_watch_signals, work)
-            code = await _run(options)
-        tasks.cancel_scope.cancel()
-    return code
+class _Dev:
+    """One run of the command."""
 
+    def __init__(self, options: DevOptions) -> None:
+        self._options = options
+        self._bundle = Path(os.path.abspath(options.path))
+        self._output = Output(as_json=options.as_json)
+        self._log = HeldLog()
+        self._hinted = False
 
-async def _watch_signals(work: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
-    """Cancel the work at the first Ctrl-C or SIGTERM, and end the process where it stands at the second."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            if work.cancel_called:
-                # The plugin's process sees that its host is gone, and ends by itself.
-                os._exit(130)
-            sys.stderr.write("\nstopping; once more to stop at once\n")
-            work.cancel()
-
-
-async def _run(options: DevOptions) -> int:
-    host_options = HostOptions(
-        interpreter=Path(sys.executable), environment={BACKEND: options.backend}, log_level=options.log_level.upper()
-    )
-    try:
-        manifest = load_manifest(options.path)
+    async def run(self) -> int:
+        """Run until cancelled, or to the end that was asked for."""
+        options = self._options
+        manifest = load_manifest(self._bundle)
         if options.tour and manifest.id != PLUGIN_ID:
-            return _complain(f"--tour shows {PLUGIN_ID} (examples/guard), but {options.path} holds {manifest.id}")
-        server = open_devserver(
-            [options.path], state=options.state, host=options.host, port=options.port, options=host_options
-        )
-        async with server as running:
-            passed = not options.tour or await run_tour(running, partial(print, flush=True))
+            return complain(f"--tour shows {PLUGIN_ID} (examples/guard), but {options.path} holds {manifest.id}")
+        # Nobody is told the address of a run that ends by itself.
+        port = (0 if options.once else _PORT) if options.port is None else options.port
+        self._log.install()
+        async with AsyncExitStack() as stack:
+            changes: Changes | None = None
+            if options.reload and not options.once:
+                ignored = () if options.state is None else (options.state,)
+                changes = await stack.enter_async_context(watch_bundle(self._bundle, ignored=ignored))
+            server = await stack.enter_async_context(
+                open_devserver(
+                    [],
+                    state=options.state,
+                    host=options.host,
+                    port=port,
+                    options=host_options(options.backend, options.log_level, options.faults),
+                    on_change=self._note_state,
+                )
+            )
+            self._output.event("server", **server_fields(server))
+            passed = True
+            try:
+                plugin = await server.app.plugins.start(self._bundle)
+                passed = not options.tour or await run_tour(server, self._output.say)
+                if not options.once:
+                    await self._show_hints(server, plugin)
+            except PluginStartError as error:
+                if changes is None:
+                    raise
+                self._output.start_failed(error)
             if not options.once:
-                print(await hints(running, manifest.id, options.backend), flush=True)
-                await anyio.sleep_forever()
+                await self._keep_up(server, changes)
             return 0 if passed else 1
-    except ConfigurationError as error:
-        return _complain(str(error))
-    except PluginStartError as error:
-        return _complain(error.reason, code=1)  # what the plugin wrote has been logged line by line
 
+    async def _keep_up(self, server: DevServer, changes: Changes | None) -> None:
+        """Restart the plugin as its files change, until cancelled."""
+        if changes is None:
+            await anyio.sleep_forever()
+            return
 
-def _complain(text: str, *, code: int = 2) -> int:
-    sys.stderr.write(f"mm-plugin: {text}\n")
-    return code
+        async def ended(reload: Reload) -> None:
+            self._output.reloaded(reload)
+            if isinstance(reload.plugin, RunningPlugin) and not self._hinted:
+                await self._show_hints(server, reload.plugin)
+
+        await Reloader(server.app.plugins, self._bundle, changes, ended=ended).run()
+
+    async def _show_hints(self, server: DevServer, plugin: RunningPlugin) -> None:
+        self._hinted = True
+        self._output.say(await hints(server, plugin, self._options.backend, reload=self._options.reload))
+
+    def _note_state(self, plugin: RunningPlugin) -> None:
+        self._log.follow(plugin)
+        self._output.state(plugin)

@@ -8,7 +8,7 @@ from importlib import import_module
 __all__ = ("main",)
 
 #: What the extra ``dev`` brings.
-_EXTRA = ("click", "hypercorn", "starlette")
+_EXTRA = ("click", "hypercorn", "starlette", "watchfiles")
 
 
 def main() -> None:

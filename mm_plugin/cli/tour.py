@@ -86,12 +86,16 @@ class _Tour:
             "POST", "/api/v4/commands/execute", {"channel_id": self._channel_id, "command": "/guard report"}
         )
         _expect(status == 200 and _text(answer, "text") == "Reported.", answer)
-        self._done(f"ada types /guard report and reads: {_text(answer, 'text')}")
+        self._done("ada types /guard report, which the plugin answers")
         self.step = "the plugin posts by the API"
-        _, posts = await self._ada.call("GET", f"/api/v4/channels/{self._channel_id}/posts")
-        newest = _newest(posts)
-        _expect(newest == "Posts allowed: 1, rejected: 1.", posts)
-        self._done(f"the plugin has posted to the channel: {newest}")
+        path = f"/api/v4/channels/{self._channel_id}/posts"
+        seen_by_bob = _messages((await self._bob.call("GET", path))[1])
+        _expect(seen_by_bob[:1] == ["Posts allowed: 1, rejected: 1."], seen_by_bob)
+        self._done(f"everybody in the channel reads the plugin's post: {seen_by_bob[0]}")
+        self.step = "the answer is for ada alone"
+        seen_by_ada = _messages((await self._ada.call("GET", path))[1])
+        _expect(seen_by_ada == ["Reported.", *seen_by_bob], seen_by_ada)
+        self._done(f"only ada reads: {seen_by_ada[0]}")
 
     async def _post(self, user: HTTPClient, message: str) -> tuple[int, JSONValue]:
         return await user.call("POST", "/api/v4/posts", {"channel_id": self._channel_id, "message": message})
@@ -105,7 +109,7 @@ class _Tour:
         self._say(f"  ✓ {text}")
 
 
-def _expect(holds: bool, found: JSONValue) -> None:
+def _expect(holds: bool, found: JSONValue | list[str]) -> None:
     if not holds:
         raise _StepFailedError(f"instead came {found}")
 
@@ -114,9 +118,9 @@ def _text(value: JSONValue, name: str) -> str:
     return str(value.get(name, "")) if isinstance(value, Mapping) else ""
 
 
-def _newest(posts: JSONValue) -> str:
-    """Return the message of the first post of a list; "" where there is none."""
+def _messages(posts: JSONValue) -> list[str]:
+    """Return the messages of a list of posts, the newest first."""
     if not isinstance(posts, Mapping):
-        return ""
+        return []
     order, by_id = cast("list[str]", posts.get("order", [])), cast("Mapping[str, JSONValue]", posts.get("posts", {}))
-    return _text(by_id[order[0]], "message") if order else ""
+    return [_text(by_id[post_id], "message") for post_id in order]

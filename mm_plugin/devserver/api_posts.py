@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid
 from mm_plugin.hooks.names import HookName
-from mm_plugin.messages.helpers import new_id, now_ms
+from mm_plugin.messages.helpers import now_ms
 from mm_plugin.messages.posts import Post, PostList, Reaction, SearchParams
 
 __all__ = ("PostsHandler", "post_list")
-
-logger = logging.getLogger("mm_plugin.devserver")
 
 _NEWEST_FIRST = "create_at DESC, rowid DESC"
 _IN_CHANNEL = "channel_id = ? AND delete_at = 0"
@@ -87,14 +83,8 @@ class PostsHandler(APIBase):
     # -- for one user only ------------------------------------------------------------------------------------
 
     async def send_ephemeral_post(self, user_id: str, post: Post | None) -> Post:
-        """Show a post to one user; it is written to the server's log, and nowhere else."""
-        shown = Post()
-        shown.CopyFrom(needed(post, "post"))
-        shown.id, shown.type = shown.id or new_id(), "system_ephemeral"
-        shown.create_at = shown.create_at or now_ms()
-        shown.update_at = now_ms()
-        logger.info("only %s sees: %s", user_id, shown.message)
-        return shown
+        """Show a post to one user: in their view of the channel, and in the server's log."""
+        return await self._app.ephemeral.show(user_id, needed(post, "post"))
 
     async def update_ephemeral_post(self, user_id: str, post: Post | None) -> Post:
         """Show a changed post to one user."""
@@ -102,7 +92,7 @@ class PostsHandler(APIBase):
 
     async def delete_ephemeral_post(self, user_id: str, post_id: str) -> None:
         """Take a post away from one user's screen."""
-        logger.info("%s no longer sees post %s", user_id, post_id)
+        self._app.ephemeral.remove(user_id, post_id)
 
     # -- reactions --------------------------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.accounts import Accounts
+from mm_plugin.devserver.ephemeral import EphemeralPosts
 from mm_plugin.devserver.events import Events
+from mm_plugin.devserver.plugin_control import PluginControl
 from mm_plugin.devserver.posting import Posting
 from mm_plugin.devserver.slash_commands import SlashCommands
 
@@ -39,4 +41,6 @@ class App:
         self.events = Events(host, tasks)
         self.accounts = Accounts(store, host, self.events)
         self.posting = Posting(store, host, self.events)
-        self.commands = SlashCommands(store, host, self.posting)
+        self.ephemeral = EphemeralPosts(store)
+        self.commands = SlashCommands(store, host, self.posting, self.ephemeral)
+        self.plugins = PluginControl(host, self.commands)

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mm_plugin.devserver.api_posts import post_list
 from mm_plugin.devserver.api_server import SERVER_VERSION, manifest_message, plugin_status
 from mm_plugin.devserver.errors import denied, failed
 from mm_plugin.devserver.json_forms import fill_message, json_of
@@ -199,7 +200,13 @@ async def _channel_by_names(call: Call) -> Response:
 async def _posts(call: Call) -> Response:
     await call.check_channel(call.path("channel_id"))
     page, per_page = call.paging()
-    return _one(await call.api.get_posts_for_channel(call.path("channel_id"), page=page, per_page=per_page))
+    channel_id = call.path("channel_id")
+    posts = await call.api.get_posts_for_channel(channel_id, page=page, per_page=per_page)
+    if page == 0:  # where a client shows what came in since it was opened
+        shown = [*posts.posts.values(), *call.app.ephemeral.seen_by(call.user_id, channel_id)]
+        place = {post_id: number for number, post_id in enumerate(reversed(posts.order))}
+        posts = post_list(sorted(shown, key=lambda post: (post.create_at, place.get(post.id, len(place))))[::-1])
+    return _one(posts)
 
 
 async def _create_post(call: Call) -> Response:

@@ -9,7 +9,7 @@ Errors: ConfigurationError, ManifestError and PluginStartError while it opens; n
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +28,11 @@ from mm_plugin.host.gateway import Gateway, Session
 from mm_plugin.host.host import open_host
 from mm_plugin.host.http_server import ASGIApp, Receive, Scope, Send, serve_http_app
 from mm_plugin.host.options import HostOptions
+from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.wires import HostWire
 from mm_plugin.messages.manifest import Manifest
 
-__all__ = ("DevServer", "open_app", "open_devserver", "open_door")
+__all__ = ("DevServer", "open_app", "open_devserver", "open_door", "open_doorway")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,11 @@ class DevServer:
 
 @asynccontextmanager
 async def open_app(
-    store: Store, *, options: HostOptions | None = None, wire: HostWire | None = None
+    store: Store,
+    *,
+    options: HostOptions | None = None,
+    wire: HostWire | None = None,
+    on_change: Callable[[RunningPlugin], None] | None = None,
 ) -> AsyncGenerator[App]:
     """Open the server without doors, without plugins; leaving the context stops the plugins, in good order.
 
@@ -59,6 +64,7 @@ async def open_app(
         store: The state.
         options: The host's options.
         wire: How the plugins' calls are carried; gRPC where None.
+        on_change: Called after each change of a plugin's state; must not raise.
     """
 
     def answer_for(manifest: Manifest) -> HandlerAPI:
@@ -66,7 +72,7 @@ async def open_app(
 
     try:
         async with anyio.create_task_group() as tasks:
-            async with open_host(answer_for, options=options, wire=wire) as host:
+            async with open_host(answer_for, options=options, wire=wire, on_change=on_change) as host:
                 app = App(store, host, tasks)
                 # Plugins register their commands anew each time they are activated.
                 await store.commands.delete("plugin_id <> ''")
@@ -87,6 +93,7 @@ async def open_devserver(
     host: str = "127.0.0.1",
     port: int = 0,
     options: HostOptions | None = None,
+    on_change: Callable[[RunningPlugin], None] | None = None,
 ) -> AsyncGenerator[DevServer]:
     """Open a development server and start plugins in it.
 
@@ -99,25 +106,38 @@ async def open_devserver(
         host: Address to listen on.
         port: 0 takes a free one.
         options: The host's options.
+        on_change: Called after each change of a plugin's state; must not raise.
 
     Raises:
         ConfigurationError: The state or the port cannot be used.
         ManifestError: A plugin.json is missing or wrong.
         PluginStartError: A plugin did not start.
     """
-    async with open_store(state) as store, open_app(store, options=options) as app, open_door(app, host, port) as url:
+    async with (
+        open_store(state) as store,
+        open_app(store, options=options, on_change=on_change) as app,
+        open_door(app, host, port) as url,
+    ):
         seed = await open_seed(app)
         for bundle in bundles:
-            await app.host.start(bundle)
+            await app.plugins.start(bundle)
         yield DevServer(app=app, url=url, seed=seed)
 
 
 @asynccontextmanager
 async def open_door(app: App, host: str, port: int) -> AsyncGenerator[str]:
-    """Serve REST and the gateway over HTTP while the context is open.
+    """Serve REST and the gateway over HTTP while the context is open; see ``open_doorway``."""
+    async with open_doorway(_asgi_app(app), host, port) as url:
+        app.site_url = url
+        yield url
+
+
+@asynccontextmanager
+async def open_doorway(asgi_app: ASGIApp, host: str, port: int) -> AsyncGenerator[str]:
+    """Serve an ASGI app over HTTP while the context is open.
 
     Args:
-        app: The server.
+        asgi_app: The app.
         host: Address to listen on.
         port: 0 takes a free one.
 
@@ -130,12 +150,11 @@ async def open_door(app: App, host: str, port: int) -> AsyncGenerator[str]:
     try:
         async with anyio.create_task_group() as tasks:
             try:
-                port = await tasks.start(partial(serve_http_app, _asgi_app(app), host=host, port=port))
+                port = await tasks.start(partial(serve_http_app, asgi_app, host=host, port=port))
             except OSError as error:
                 raise ConfigurationError(error.strerror or str(error)) from None
             shown = f"[{host}]" if ":" in host else host
-            app.site_url = f"http://{shown}:{port}"
-            yield app.site_url
+            yield f"http://{shown}:{port}"
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # The server raises nothing once it listens, so this is the body's own exception.
@@ -155,7 +174,11 @@ def _asgi_app(app: App) -> ASGIApp:
     rest: ASGIApp = rest_app(app)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        is_plugin = scope["type"] != "lifespan" and str(scope["path"]).startswith("/plugins/")
-        await (gateway if is_plugin else rest)(scope, receive, send)
+        path = "" if scope["type"] == "lifespan" else str(scope["path"])
+        if path.startswith("/plugins/"):
+            await app.plugins.wait_restarted(path.split("/", 3)[2])
+            await gateway(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
 
     return serve

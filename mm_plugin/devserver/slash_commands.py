@@ -6,7 +6,6 @@ Errors: the server's own; those of the plugin's ExecuteCommand as they are.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.errors import failed, invalid, missing
@@ -16,13 +15,12 @@ from mm_plugin.messages.helpers import new_id, now_ms
 from mm_plugin.messages.posts import Post
 
 if TYPE_CHECKING:
+    from mm_plugin.devserver.ephemeral import EphemeralPosts
     from mm_plugin.devserver.posting import Posting
     from mm_plugin.devserver.store import Store
     from mm_plugin.host.host import Host
 
 __all__ = ("IN_CHANNEL", "SlashCommands")
-
-logger = logging.getLogger("mm_plugin.devserver")
 
 #: The response type that everybody in the channel sees; all others are for the user alone.
 IN_CHANNEL = "in_channel"
@@ -31,10 +29,11 @@ IN_CHANNEL = "in_channel"
 class SlashCommands:
     """The slash commands that plugins have registered."""
 
-    def __init__(self, store: Store, host: Host, posting: Posting) -> None:
+    def __init__(self, store: Store, host: Host, posting: Posting, ephemeral: EphemeralPosts) -> None:
         self._store = store
         self._host = host
         self._posting = posting
+        self._ephemeral = ephemeral
 
     async def register(self, plugin_id: str, command: Command) -> None:
         """Add a plugin's command, or replace its own of the same team and trigger.
@@ -70,8 +69,13 @@ class SlashCommands:
             await self._store.commands.delete("plugin_id = ?", plugin_id)
 
     async def list(self, team_id: str = "") -> list[Command]:
-        """Return the commands of a team, those for all teams among them."""
-        return await self._store.commands.find("team_id IN ('', ?)", team_id, order="trigger")
+        """Return the commands of a team, those for all teams among them, whose plugins run or start."""
+        found = await self._store.commands.find("team_id IN ('', ?)", team_id, order="trigger")
+        return [command for command in found if self._has_plugin(command)]
+
+    def _has_plugin(self, command: Command) -> bool:
+        plugin = self._host.plugins.get(command.plugin_id)
+        return plugin is not None and not plugin.state.is_over
 
     async def execute(self, args: CommandArgs, *, context: HookContext | None = None) -> CommandResponse:
         """Run a slash command, and show its answer to whom it is meant for.
@@ -109,14 +113,14 @@ class SlashCommands:
     async def _show(self, args: CommandArgs, response: CommandResponse) -> None:
         if not response.text:
             return
+        post = Post(
+            user_id=args.user_id,
+            channel_id=response.channel_id or args.channel_id,
+            root_id=args.root_id,
+            message=response.text,
+        )
+        post.props.CopyFrom(response.props)
         if response.response_type == IN_CHANNEL:
-            post = Post(
-                user_id=args.user_id,
-                channel_id=response.channel_id or args.channel_id,
-                root_id=args.root_id,
-                message=response.text,
-            )
-            post.props.CopyFrom(response.props)
             await self._posting.create(post)
         else:
-            logger.info("only %s sees: %s", args.user_id, response.text)
+            await self._ephemeral.show(args.user_id, post)

@@ -63,7 +63,7 @@ def test_the_tour_is_green(backend: str) -> None:
     """The tour of the example shows every step, and the command ends with 0."""
     done = run("dev", GUARD, "--tour", "--once", "--port", "0", "--backend", backend)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("✓") == 7
+    assert done.stdout.count("✓") == 8
     assert "✗" not in done.stdout
     for text in ("Please leave out secret, bob", "the live stream shows: rejected, bob", "Posts allowed: 1"):
         assert text in done.stdout
@@ -160,7 +160,7 @@ def test_a_wrong_bundle_is_one_sentence(tmp_path: Path, manifest: str | None, se
     """A missing or wrong plugin.json ends the command with one line that names file and field."""
     if manifest is not None:
         (tmp_path / "plugin.json").write_text(manifest)
-    done = run("dev", tmp_path, "--port", "0")
+    done = run("dev", tmp_path, "--port", "0", "--no-reload")
     assert done.returncode in {1, 2}
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("mm-plugin: ")
@@ -177,7 +177,7 @@ def test_a_wrong_bundle_is_one_sentence(tmp_path: Path, manifest: str | None, se
 )
 def test_a_plugin_that_does_not_start_is_one_sentence(tmp_path: Path, code: str, sentence: str) -> None:
     """The last line says which step failed and why; the command ends with 1."""
-    done = run("dev", write_plugin(tmp_path, code), "--port", "0", "--log-level", "error")
+    done = run("dev", write_plugin(tmp_path, code), "--port", "0", "--no-reload", "--log-level", "error")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("mm-plugin: com.example.cli: ")
@@ -210,7 +210,7 @@ def test_version_and_usage() -> None:
     assert "trio" in refused.stderr
 
 
-@pytest.mark.parametrize("missing", ["click", "starlette", "hypercorn"])
+@pytest.mark.parametrize("missing", ["click", "starlette", "hypercorn", "watchfiles"])
 def test_without_the_extra_one_sentence_says_what_to_install(missing: str) -> None:
     """Where a package of the extra is missing, the command says so and ends with 1."""
     code = f"import sys; sys.modules[{missing!r}] = None; from mm_plugin.cli.main import main; main()"

@@ -272,3 +272,36 @@ async def test_a_fault_of_ours_is_logged_and_not_told(caplog: pytest.LogCaptureF
         assert is_error(answer, 500, "api.context.internal.app_error")
         assert "the details" not in answer.text
     assert "the details" in caplog.text
+
+
+async def test_what_one_user_sees_stands_in_their_channel_only() -> None:
+    """An ephemeral post is the newest of its user's view until it is changed or deleted; others never see it."""
+    async with open_site() as site:
+        channel, users = site.world.seed.channel.id, site.world.seed.users
+        await site.ada.post("/posts", json={"channel_id": channel, "message": "before"})
+
+        async def messages(client: httpx.AsyncClient, **params: int) -> list[str]:
+            posts = (await client.get(f"/channels/{channel}/posts", params=params)).json()
+            return [posts["posts"][post_id]["message"] for post_id in posts["order"]]
+
+        api = site.plugin.api
+        shown = await api.send_ephemeral_post(users["ada"].id, Post(channel_id=channel, message="psst"))
+        assert shown.type == "system_ephemeral"
+        assert await messages(site.ada) == ["psst", "before"]
+        assert await messages(site.admin) == ["before"]
+        assert await messages(site.ada, page=1) == []
+        shown.message = "hush"
+        await api.update_ephemeral_post(users["ada"].id, shown)
+        assert await messages(site.ada) == ["hush", "before"]
+        await api.delete_ephemeral_post(users["ada"].id, shown.id)
+        assert await messages(site.ada) == ["before"]
+
+
+async def test_a_user_keeps_the_newest_ephemeral_posts_only() -> None:
+    """What one user alone sees is bounded; the oldest goes."""
+    async with open_site() as site:
+        channel, ada = site.world.seed.channel.id, site.world.seed.users["ada"].id
+        for number in range(limits.devserver_ephemeral_posts + 1):
+            await site.plugin.api.send_ephemeral_post(ada, Post(channel_id=channel, message=str(number)))
+        seen = site.world.app.ephemeral.seen_by(ada, channel)
+        assert [post.message for post in seen] == [str(n + 1) for n in range(limits.devserver_ephemeral_posts)]

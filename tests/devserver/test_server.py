@@ -70,7 +70,8 @@ async def test_state_and_plugin_outlive_a_restart(tmp_path: Path, anyio_backend:
                 assert (await client.post("/commands/execute", json=body)).json()["text"] == str(run)
                 assert len((await client.get("/commands")).json()) == 1
                 posts = (await client.get(f"/channels/{server.seed.channel.id}/posts")).json()
-                assert [post["message"] for post in posts["posts"].values()] == ["good night"] * (run - 1)
+                messages = [posts["posts"][post_id]["message"] for post_id in posts["order"]]
+                assert messages == [str(run), *["good night"] * (run - 1)]  # the answer is ada's alone
         assert server.app.host.plugins["com.example.keeper"].state is PluginState.NOT_RUNNING
         assert not await answers(server.url)
     assert ids[0] == ids[1]

@@ -1,0 +1,86 @@
+"""``mm-plugin call``: start a plugin, call one hook, print its answer, stop it.
+
+Layer:  cli, over the devserver.
+Output: the answer as JSON on standard output, exit code 0; one sentence on standard error, exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mm_plugin.cli.hook_json import answer_json, find_hook, hook_fields
+from mm_plugin.cli.loop import complain, host_options, run_until_signal
+from mm_plugin.devserver.server import DevServer, open_devserver
+from mm_plugin.exceptions import PluginAPIError
+from mm_plugin.host.hook_client import HookContext
+from mm_plugin.messages.manifest import load_manifest
+from mm_plugin.transport.link import CallFailure
+
+if TYPE_CHECKING:
+    from mm_plugin.hooks.names import HookName
+    from mm_plugin.types import Backend
+
+__all__ = ("CallOptions", "run_call")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """What ``mm-plugin call`` was asked for; see its ``--help``."""
+
+    path: Path
+    hook: str
+    text: str = "{}"
+    username: str = "ada"
+    backend: Backend = "asyncio"
+    state: Path | None = None
+    faults: tuple[str, ...] = ()
+    log_level: str = "warning"
+
+
+def run_call(options: CallOptions) -> int:
+    """Run the command and return its exit code."""
+    try:
+        name = find_hook(options.hook)
+        text = sys.stdin.read() if options.text == "-" else options.text
+        # Looked at before anything is started: ids that only the server knows come in later.
+        hook_fields(name, text, {})
+    except ValueError as error:
+        return complain(str(error), code=1)
+
+    async def run() -> int:
+        load_manifest(options.path)
+        async with open_devserver(
+            [Path(os.path.abspath(options.path))],  # noqa: ASYNC240
+            state=options.state,
+            options=host_options(options.backend, options.log_level, options.faults),
+        ) as server:
+            return await _call(server, name, text, options.username)
+
+    return run_until_signal(run, backend=options.backend, log_level=options.log_level)
+
+
+async def _call(server: DevServer, name: HookName, text: str, username: str) -> int:
+    seed = server.seed
+    user = seed.users[username]
+    ids = {"user_id": user.id, "channel_id": seed.channel.id, "team_id": seed.team.id}
+    (plugin,) = server.app.host.plugins.values()
+    hooks = plugin.hooks
+    if hooks is None:
+        return complain(f"{plugin.id} does not run any more: {plugin.reason}", code=1)
+    if name not in hooks.implemented:
+        known = ", ".join(sorted(hooks.implemented))
+        return complain(f"{plugin.id} does not implement {name}; it has {known}", code=1)
+    fields = cast("dict[str, Any]", hook_fields(name, text, ids))
+    try:
+        answer = await hooks.call(name, context=HookContext(user_id=user.id), **fields)
+    except PluginAPIError as error:
+        return complain(f"{name} was answered with an error: {error}", code=1)
+    except CallFailure as failure:
+        return complain(f"{name} failed: {failure}", code=1)
+    print(json.dumps(answer_json(answer), indent=2, ensure_ascii=False), flush=True)
+    return 0

@@ -1,0 +1,55 @@
+"""Hold back what a plugin writes while it starts, so that a failed start shows it once and readably.
+
+Layer:  cli, over logging.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from mm_plugin import limits
+from mm_plugin.host.state import PluginState
+
+if TYPE_CHECKING:
+    from mm_plugin.host.running_plugin import RunningPlugin
+
+__all__ = ("HeldLog",)
+
+_PLUGINS = "mm_plugin.host.plugin."
+
+
+class HeldLog(logging.Filter):
+    """A filter for the log's handlers, for one plugin; of what it holds back it keeps the newest lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: deque[logging.LogRecord] | None = None
+
+    def install(self) -> None:
+        """Stand before all handlers of the log."""
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep a plugin's line back while it starts; see logging.Filter."""
+        if self._held is None or not record.name.startswith(_PLUGINS):
+            return True
+        self._held.append(record)
+        return False
+
+    def follow(self, plugin: RunningPlugin) -> None:
+        """Hold or let go as a plugin changes its state; what a failed start wrote is told with its error."""
+        match plugin.state:
+            case PluginState.STARTING if not plugin.restarts:
+                self._held = deque(maxlen=limits.stderr_tail_lines)
+            case PluginState.FAILED_TO_START:
+                self._held = None
+            case _:
+                self._release()
+
+    def _release(self) -> None:
+        held, self._held = self._held or (), None
+        for record in held:
+            logging.getLogger().handle(record)

@@ -1,0 +1,97 @@
+"""What every command that runs a loop has in common: the backend, the log, Ctrl-C, and how a failure is told.
+
+Layer:  cli.
+Output: exit codes: 0 after Ctrl-C, 1 where a plugin fails, 2 where something is wrong with what was asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskStatus
+
+from mm_plugin.cli.output import indented
+from mm_plugin.exceptions import ConfigurationError, PluginStartError
+from mm_plugin.host.faults import parse_faults
+from mm_plugin.host.options import HostOptions
+from mm_plugin.settings import BACKEND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mm_plugin.types import Backend
+
+__all__ = ("complain", "host_options", "run_until_signal")
+
+
+def complain(text: str, *, code: int = 2) -> int:
+    """Say on standard error what is wrong, and return the exit code."""
+    sys.stderr.write(f"mm-plugin: {text}\n")
+    return code
+
+
+def host_options(backend: Backend, log_level: str, faults: Sequence[str] = ()) -> HostOptions:
+    """Return a host's options for plugins that this very Python runs where they bring none of their own.
+
+    Raises:
+        ConfigurationError: A fault is none.
+    """
+    return HostOptions(
+        interpreter=Path(sys.executable),
+        environment={BACKEND: backend},
+        log_level=log_level.upper(),
+        faults=parse_faults(faults) if faults else None,
+    )
+
+
+def run_until_signal(work: Callable[[], Awaitable[int]], *, backend: Backend, log_level: str) -> int:
+    """Run an async function that returns an exit code; Ctrl-C and SIGTERM cancel it, twice end the process.
+
+    Args:
+        work: The function; ConfigurationError and PluginStartError that it raises are told in one sentence.
+        backend: The event loop.
+        log_level: Of the log, which goes to standard error.
+
+    Returns:
+        The exit code; 0 after a signal.
+    """
+    if importlib.util.find_spec(backend) is None:
+        return complain(f"--backend {backend}: install it with: pip install 'mm-plugin[{backend}]'")
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)-7s %(name)s: %(message)s")
+    return anyio.run(_until_signal, work, backend=backend)
+
+
+async def _until_signal(work: Callable[[], Awaitable[int]]) -> int:
+    code = 0
+    async with anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            await tasks.start(_watch_signals, scope)
+            try:
+                code = await work()
+            except ConfigurationError as error:
+                code = complain(str(error))
+            except PluginStartError as error:
+                sys.stderr.write("".join(f"{line}\n" for line in indented(error)))
+                code = complain(error.reason, code=1)
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _watch_signals(work: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
+    """Cancel the work at the first Ctrl-C or SIGTERM, and end the process where it stands at the second."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if work.cancel_called:
+                # The plugins' processes see that their host is gone, and end by themselves.
+                os._exit(130)
+            sys.stderr.write("\nstopping; once more to stop at once\n")
+            work.cancel()

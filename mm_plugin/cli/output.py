@@ -1,0 +1,101 @@
+"""What ``dev`` and ``host`` say while they run: text for people, or one JSON object in each line for programs.
+
+Layer:  cli.
+Output: standard output; as text, what is wrong goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from mm_plugin import limits
+from mm_plugin.exceptions import ConfigurationError, PluginStartError
+from mm_plugin.host.state import PluginState
+
+if TYPE_CHECKING:
+    from mm_plugin.devserver.reload import Reload
+    from mm_plugin.host.running_plugin import RunningPlugin
+    from mm_plugin.host.state import PluginReport
+    from mm_plugin.types import JSONValue
+
+__all__ = ("Output", "indented", "state_line")
+
+
+class Output:
+    """One command's output.
+
+    Args:
+        as_json: Whether programs read it.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def say(self, text: str) -> None:
+        """Write something that only people need."""
+        if not self._as_json:
+            print(text, flush=True)
+
+    def event(self, name: str, /, **fields: JSONValue) -> None:
+        """Write something that only programs need: a JSON object in one line, ``event`` first."""
+        if self._as_json:
+            print(json.dumps({"event": name, **fields}), flush=True)
+
+    def state(self, plugin: RunningPlugin) -> None:
+        """Tell programs of a change of a plugin's state."""
+        self.event("plugin", **plugin.report().as_json())
+
+    def changed_state(self, plugin: RunningPlugin) -> None:
+        """Tell people and programs of a change of a plugin's state."""
+        self.state(plugin)
+        self.say(state_line(plugin.report()))
+
+    def reloaded(self, reload: Reload) -> None:
+        """Tell what came of a change of files."""
+        match reload.plugin:
+            case PluginStartError() as error:
+                trouble = error.reason
+                self.start_failed(error, f"{_listed(reload.files)} changed, and the plugin does not start:")
+            case ConfigurationError() as error:
+                trouble = str(error)
+                self._complain(f"{_listed(reload.files)} changed, and the plugin stays as it was:", trouble)
+            case _:
+                trouble = ""
+                self.say(
+                    f"{_listed(reload.files)} changed, the plugin runs again after {reload.seconds * 1000:.0f} ms."
+                )
+        self.event("reload", files=list(reload.files), seconds=round(reload.seconds, 3), error=trouble)
+
+    def start_failed(self, error: PluginStartError, title: str = "The plugin does not start:") -> None:
+        """Tell people why a start failed where the next save tries again; programs have the state."""
+        self._complain(title, *indented(error), error.reason)
+
+    def _complain(self, *lines: str) -> None:
+        if not self._as_json:
+            sys.stderr.write("\n".join([*lines, "The next save tries again.", ""]))
+            sys.stderr.flush()
+
+
+def indented(error: PluginStartError) -> list[str]:
+    """Return the last lines that a plugin wrote before its start failed, indented."""
+    lines = [line for text in error.stderr for line in text.splitlines()]
+    return [f"    {line}" for line in lines[-limits.cli_stderr_lines :]]
+
+
+def state_line(report: PluginReport) -> str:
+    """Return a plugin's state in one line."""
+    words = [f"{report.id} {report.version}".rstrip(), report.state.name.lower().replace("_", " ")]
+    if report.state is PluginState.RUNNING:
+        words.append(f"pid {report.pid}, {len(report.hooks)} hooks")
+    if report.restarts:
+        words.append(f"started again {report.restarts} times" if report.restarts > 1 else "started again once")
+    if report.reason:
+        words.append(report.reason)
+    return "  ".join(words)
+
+
+def _listed(files: tuple[str, ...]) -> str:
+    shown = ", ".join(files[:3])
+    return shown if len(files) <= 3 else f"{shown} and {len(files) - 3} more"

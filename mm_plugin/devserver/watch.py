@@ -1,0 +1,122 @@
+"""Tell when the files of a plugin change.
+
+Job:    watch a bundle's folder, leave out what no author writes, and hand on what has changed since the last look.
+Layer:  devserver, over watchfiles (extra ``dev``), imported when the watching starts.
+Output: sets of paths, relative to the bundle.
+Errors: none of its own; those of watchfiles where the system cannot watch.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskStatus
+
+from mm_plugin import limits
+
+__all__ = ("Changes", "is_source", "watch_bundle")
+
+_FOLDERS = {
+    "__pycache__", ".git", ".hg", ".svn", ".tox", ".nox", ".idea", ".vscode", "node_modules",
+    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
+    "venv", ".venv",
+}  # fmt: skip
+# Compiled code, the traces of editors, and files that programs write while they run.
+_FILES = re.compile(
+    r"\.py[cod]$|\.sw.$|~$|^\.?#|^4913$|^\.DS_Store$|\.tmp$|\.log$|\.(db|sqlite3?)(-(wal|shm|journal))?$"
+)
+
+
+def is_source(path: Path, bundle: Path) -> bool:
+    """Tell whether a changed file is one that an author writes.
+
+    Args:
+        path: The file, absolute.
+        bundle: The bundle's folder, absolute.
+    """
+    inside = path.relative_to(bundle)
+    if _FOLDERS.intersection(inside.parts) or _FILES.search(inside.name):
+        return False
+    return not any((bundle / folder / "pyvenv.cfg").exists() for folder in inside.parents if folder.name)
+
+
+class Changes:
+    """What has changed and was not yet looked at; made by ``watch_bundle``."""
+
+    def __init__(self) -> None:
+        self._paths: set[Path] = set()
+        self._news = anyio.Event()
+
+    async def wait(self) -> None:
+        """Wait until something has changed that ``take`` has not given."""
+        await self._news.wait()
+
+    def take(self) -> set[Path]:
+        """Return what has changed since the last time, relative to the bundle."""
+        paths, self._paths = self._paths, set()
+        self._news = anyio.Event()
+        return paths
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Note changes."""
+        self._paths.update(paths)
+        if self._paths:
+            self._news.set()
+
+
+@asynccontextmanager
+async def watch_bundle(bundle: Path, *, ignored: Iterable[Path] = ()) -> AsyncGenerator[Changes]:
+    """Watch a bundle while the context is open; nothing that changes after it has been entered is missed.
+
+    Args:
+        bundle: The bundle's folder.
+        ignored: Further files that do not count, with what SQLite puts beside them.
+    """
+    root = bundle.resolve()  # noqa: ASYNC240 - once, before anything runs
+    beside = tuple(str(path.resolve()) for path in ignored)
+    changes = Changes()
+    try:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(_watch, root, beside, changes)
+            yield changes
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:  # the body's own exception, as a rule
+            raise group.exceptions[0] from group.exceptions[0].__cause__
+        raise
+
+
+async def _watch(root: Path, ignored: tuple[str, ...], changes: Changes, *, task_status: TaskStatus[None]) -> None:
+    from watchfiles import awatch
+
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would tell of every change
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_set_when_cancelled, stop)
+        watching = awatch(
+            root,
+            watch_filter=None,
+            stop_event=stop,
+            step=limits.devserver_quiet_files_ms,
+            debounce=limits.devserver_busy_files_ms,
+            ignore_permission_denied=True,
+        )
+        async with aclosing(watching):
+            # The watch begins with the first step of the loop, before anybody else has a turn.
+            task_status.started()
+            async for found in watching:
+                paths = [Path(name) for _, name in found if not name.startswith(ignored)]
+                changes.add(path.relative_to(root) for path in paths if is_source(path, root))
+
+
+async def _set_when_cancelled(stop: anyio.Event) -> None:
+    """Let the watching thread go: cancellation alone would wait for its timeout."""
+    try:
+        await anyio.sleep_forever()
+    finally:
+        stop.set()
