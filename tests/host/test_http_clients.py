@@ -101,7 +101,8 @@ async def test_curl_sees_a_broken_answer(options: list[str]) -> None:
     if b"does not support" in ran.stderr:
         pytest.skip("this curl has no HTTP/2")
     assert ran.returncode in (18, 92), ran.stderr
-    assert ran.stdout == b"half"
+    # Over HTTP/2 curl drops data that it reads together with the reset.
+    assert ran.stdout == b"half" or (ran.stdout == b"" and ran.returncode == 92)
 
 
 async def test_many_idle_event_streams_on_one_plugin() -> None:
