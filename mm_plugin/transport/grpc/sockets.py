@@ -20,6 +20,7 @@ from anyio.abc import ByteStream, Listener, SocketAttribute
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from mm_plugin import limits
+from mm_plugin.transport.grpc.readiness import Readiness
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -40,6 +41,7 @@ class SocketStream(ByteStream):
         if connected.family != socket.AF_UNIX:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connected
+        self._readiness = Readiness(connected)
         self._empty = True  # the last read took all there was: the next one waits before it tries
 
     async def receive(self, max_bytes: int = limits.socket_read_octets) -> bytes:
@@ -47,7 +49,9 @@ class SocketStream(ByteStream):
         await checkpoint_if_cancelled()
         while True:
             if self._empty:
-                await self._ready(anyio.wait_readable)
+                if self._socket.fileno() < 0:
+                    raise anyio.ClosedResourceError
+                await self._readiness.wait()
             try:
                 data = self._socket.recv(max_bytes)
             except (BlockingIOError, InterruptedError):
@@ -65,7 +69,9 @@ class SocketStream(ByteStream):
         await checkpoint_if_cancelled()
         rest = memoryview(item)
         while rest := rest[self.send_nowait(rest) :]:
-            await self._ready(anyio.wait_writable)
+            if self._socket.fileno() < 0:
+                raise anyio.ClosedResourceError
+            await anyio.wait_writable(self._socket)
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Send what the socket takes now and return how many octets that were.
@@ -92,6 +98,7 @@ class SocketStream(ByteStream):
     async def aclose(self) -> None:
         """Close; who waits on the stream gets ClosedResourceError."""
         if self._socket.fileno() >= 0:
+            self._readiness.close()
             anyio.notify_closing(self._socket)
             self._socket.close()
         await checkpoint()
@@ -100,11 +107,6 @@ class SocketStream(ByteStream):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         """What AnyIO's socket streams say of themselves."""
         return _attributes(self._socket) | {SocketAttribute.remote_address: self._socket.getpeername}
-
-    async def _ready(self, wait: Callable[[socket.socket], Any]) -> None:
-        if self._socket.fileno() < 0:
-            raise anyio.ClosedResourceError
-        await wait(self._socket)
 
     def _gone(self, error: OSError) -> Exception:
         return anyio.ClosedResourceError() if self._socket.fileno() < 0 else anyio.BrokenResourceError(str(error))
