@@ -1,4 +1,7 @@
-"""Measure the marks of the project on both backends; ``python -m benchmarks [NAME …]`` chooses among them."""
+"""Measure the marks of the project on both backends; ``python -m benchmarks [NAME …]`` chooses among them.
+
+``comparison`` stands for ``python -m benchmarks.page``: our wire beside others.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import anyio
 
 from benchmarks.gateway import event_streams, gateway
 from benchmarks.lifecycle import lifecycle
+from benchmarks.page import print_comparison
 from benchmarks.streaming import streaming, unread_uploads
 from benchmarks.table import Row, print_table
 
@@ -22,16 +26,21 @@ MARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "event_streams": event_streams,
 }
 
+COMPARISON = "comparison"
+
 
 def main() -> None:
     """Measure, and print one table for each group of marks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*MARKS, []], help="which groups; all where absent")
-    names = parser.parse_args().names or list(MARKS)
+    parser.add_argument("names", nargs="*", choices=[*MARKS, COMPARISON, []], help="which groups; all where absent")
+    names = parser.parse_args().names or [*MARKS, COMPARISON]
     versions = ", ".join(f"{name} {version(name)}" for name in ("anyio", "trio", "protobuf", "hpack"))
     print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}; {versions}")
     for name in names:
         print(f"\n{name}")
+        if name == COMPARISON:
+            print_comparison(rounds=7, seconds=1.0)
+            continue
         print_table({backend: anyio.run(MARKS[name], backend, backend=backend) for backend in ("asyncio", "trio")})
 
 

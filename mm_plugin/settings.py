@@ -52,7 +52,7 @@ class RuntimeConfig:
         hook_timeout_s: Longest a hook may take.
         api_timeout_s: Longest an API call may take.
         message_limit_octets: Longest message taken or sent.
-        backend: ``asyncio`` or ``trio``; "" leaves the choice to the caller.
+        backend: ``asyncio``, ``trio`` or ``uvloop``; "" leaves the choice to the caller.
         unix_socket_dir: Listen on a unix socket in this folder instead of TCP; "" means TCP unless the host asks.
         stop_grace_s: The whole stop after a signal.
     """
@@ -119,8 +119,8 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
 
 def _backend(environ: Mapping[str, str]) -> str:
     text = environ.get(BACKEND, "").strip().lower()
-    if text not in {"", "asyncio", "trio"}:
-        raise ConfigurationError(f"{BACKEND}={text!r}: expected asyncio or trio")
+    if text not in {"", "asyncio", "trio", "uvloop"}:
+        raise ConfigurationError(f"{BACKEND}={text!r}: expected asyncio, trio or uvloop")
     return text
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-__all__ = ("Backend", "HeaderFields", "JSONObject", "JSONValue")
+__all__ = ("Backend", "EventLoop", "HeaderFields", "JSONObject", "JSONValue")
 
 #: The event loops the runtime runs on.
 Backend: TypeAlias = Literal["asyncio", "trio"]
+#: Event loops of a plugin's process: a backend, or uvloop in asyncio's place.
+EventLoop: TypeAlias = Literal["asyncio", "trio", "uvloop"]
 
 #: What JSON can say; mappings and sequences are read-only so that typed dicts and tuples fit.
 JSONValue: TypeAlias = "str | int | float | bool | Mapping[str, JSONValue] | Sequence[JSONValue] | None"

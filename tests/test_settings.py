@@ -70,7 +70,7 @@ def test_hook_timeout(text: str, seconds: float) -> None:
     assert load_runtime_config({"MATTERMOST_PLUGIN_HOOK_TIMEOUT": text}).hook_timeout_s == seconds
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio", " Trio "])
+@pytest.mark.parametrize("backend", ["asyncio", "trio", "uvloop", " Trio "])
 def test_backend(backend: str) -> None:
     """MM_PLUGIN_BACKEND is one of the two."""
     assert load_runtime_config({"MM_PLUGIN_BACKEND": backend}).backend == backend.strip().lower()

@@ -16,7 +16,7 @@ import sys
 import threading
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import anyio
 
@@ -39,21 +39,22 @@ from mm_plugin.wire.handshake import format_handshake
 
 if TYPE_CHECKING:
     from mm_plugin.plugin.plugin import Plugin
-    from mm_plugin.types import Backend
+    from mm_plugin.types import EventLoop
 
 __all__ = ("PluginServer", "run_plugin", "serve_plugin")
 
 logger = logging.getLogger("mm_plugin.supervisor")
 
 
-def run_plugin(plugin_class: type[Plugin], *, backend: Backend | None = None) -> None:
+def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) -> None:
     """Be the process of a plugin: serve it until the host asks for a stop; the last line of a plugin's script.
 
     Ctrl-C is left to the host, which stops its plugins in order.
 
     Args:
         plugin_class: The author's class.
-        backend: The event loop; MM_PLUGIN_BACKEND where absent, and asyncio without that.
+        backend: The event loop; MM_PLUGIN_BACKEND where absent, and asyncio without that. ``uvloop`` is asyncio on
+            uvloop's loop.
 
     Raises:
         SystemExit: With 1, after a line on standard error, where the process was not started by a host, where the
@@ -67,13 +68,13 @@ def run_plugin(plugin_class: type[Plugin], *, backend: Backend | None = None) ->
         stdout = claim_stdout()
         config = load_runtime_config(os.environ)
         configure_logging(config.log_level)
-        chosen = _backend(backend or config.backend)
+        event_loop = _event_loop(backend or config.backend)
     except (NotMagicCookieError, ConfigurationError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
     stop = partial(StopControl, on_deadline=_end_process_after)
     try:
-        anyio.run(partial(_serve, plugin_class, config, stdout, stop, parent=parent), backend=chosen)
+        anyio.run(partial(_serve, plugin_class, config, stdout, stop, parent=parent), **event_loop)
     except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the process ends here, whatever it was
         _report(error)
         raise SystemExit(1) from None
@@ -132,10 +133,19 @@ async def _serve(
         process_layer.cancel_scope.cancel()
 
 
-def _backend(name: str) -> str:
-    if name == "trio" and find_spec("trio") is None:
-        raise ConfigurationError("the backend is trio, which is not installed: pip install 'mm-plugin[trio]'")
-    return name or "asyncio"
+class _EventLoop(TypedDict, total=False):
+    """What ``anyio.run`` takes."""
+
+    backend: str
+    backend_options: dict[str, bool]
+
+
+def _event_loop(name: str) -> _EventLoop:
+    if name in {"trio", "uvloop"} and find_spec(name) is None:
+        raise ConfigurationError(f"the backend is {name}, which is not installed: pip install 'mm-plugin[{name}]'")
+    if name == "uvloop":
+        return {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
+    return {"backend": name or "asyncio"}
 
 
 def _end_process_after(seconds: float) -> None:
