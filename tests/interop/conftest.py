@@ -48,10 +48,24 @@ class OurService:
             "/t.Test/Spell": Streaming(self.spell, bytes, bytes),
             "/t.Test/PingPong": Streaming(self.ping_pong, bytes, bytes),
             "/t.Test/Metadata": Streaming(self.metadata, bytes, bytes),
+            "/t.Test/Packed": Unary(self.packed, bytes, bytes),
+            "/t.Test/PackedSpell": Streaming(self.packed_spell, bytes, bytes),
         }
 
     async def echo(self, request: bytes, info: CallInfo) -> bytes:
         return request
+
+    async def packed(self, request: bytes, info: CallInfo) -> bytes:
+        assert info.takes_gzip
+        info.compress = True
+        return request
+
+    async def packed_spell(self, stream: ServerStream[bytes, bytes]) -> None:
+        request = await stream.recv_message()
+        assert request is not None
+        for number, size in enumerate(request.split(b",")):
+            stream.info.compress = number % 2 == 0
+            await stream.send_message(bytes(int(size)))
 
     async def sized(self, request: bytes, info: CallInfo) -> bytes:
         assert len(request) == 271_828
@@ -140,9 +154,14 @@ class TheirHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             "Spell": lambda: grpc.unary_stream_rpc_method_handler(self.spell),
             "PingPong": lambda: grpc.stream_stream_rpc_method_handler(lambda requests, context: requests),
             "Metadata": lambda: grpc.stream_stream_rpc_method_handler(self.metadata),
+            "Packed": lambda: grpc.unary_unary_rpc_method_handler(self.packed),
         }
         kind = kinds.get(name)
         return None if kind is None else kind()
+
+    def packed(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_compression(grpc.Compression.Gzip)
+        return request
 
     def status(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         context.set_trailing_metadata((("why-bin", b"\0\1"),))

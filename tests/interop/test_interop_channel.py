@@ -85,6 +85,18 @@ async def test_status(tmp_path: Path, text: str) -> None:
         assert caught.value.code is StatusCode.UNIMPLEMENTED
 
 
+async def test_compression(tmp_path: Path) -> None:
+    """Requests may be compressed, one by one on a stream; compressed responses are taken."""
+    async with their_server(tmp_path, "tcp") as channel:
+        assert await channel.unary("/t.Test/Echo", bytes(100_000), bytes, compress=True) == bytes(100_000)
+        assert await channel.unary("/t.Test/Packed", bytes(100_000), bytes) == bytes(100_000)
+        async with channel.open_stream("/t.Test/Total", bytes, bytes, compress=True) as stream:
+            await stream.send_message(bytes(27_182))
+            stream.compress = False
+            await stream.send_message(bytes(45_904), end=True)
+            assert await stream.recv_message() == b"73086"
+
+
 async def test_deadline_and_cancel(tmp_path: Path) -> None:
     """A deadline ends a call, a cancelled scope too, and the channel goes on."""
     async with their_server(tmp_path, "tcp") as channel:

@@ -1,4 +1,4 @@
-"""A grpcio client calls our server (the cases of the gRPC interop suite that need no compression)."""
+"""A grpcio client calls our server (the cases of the gRPC interop suite)."""
 
 from __future__ import annotations
 
@@ -164,10 +164,47 @@ async def test_many_calls_at_once(service: OurService, tmp_path: Path) -> None:
         assert await in_thread(play) == 1_000
 
 
-async def test_compressed_request(service: OurService, tmp_path: Path) -> None:
-    """A compressed request is UNIMPLEMENTED: the only encoding is identity."""
+async def test_compressed_requests(service: OurService, tmp_path: Path) -> None:
+    """client_compressed_unary, client_compressed_streaming: gzip and identity are taken."""
+    async with our_server(service, tmp_path, "tcp") as channel:
+        echo = channel.unary_unary("/t.Test/Echo")
+        total = channel.stream_unary("/t.Test/Total")
+        for compression in (grpc.Compression.Gzip, grpc.Compression.NoCompression):
+            reply = await in_thread(partial(echo, bytes(271_828), timeout=20, compression=compression))
+            assert reply == bytes(271_828)
+            requests = iter([bytes(27_182), bytes(45_904)])
+            assert await in_thread(partial(total, requests, timeout=20, compression=compression)) == b"73086"
+
+
+async def test_unknown_compression(service: OurService, tmp_path: Path) -> None:
+    """An encoding we do not take is UNIMPLEMENTED."""
     async with our_server(service, tmp_path, "tcp") as channel:
         echo = channel.unary_unary("/t.Test/Echo")
         with pytest.raises(grpc.RpcError) as caught:
-            await in_thread(lambda: echo(b"x" * 1_000, timeout=20, compression=grpc.Compression.Gzip))
+            await in_thread(lambda: echo(b"x" * 1_000, timeout=20, compression=grpc.Compression.Deflate))
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_compressed_responses(service: OurService, tmp_path: Path) -> None:
+    """server_compressed_unary, server_compressed_streaming: one message compressed, the next not, both arrive."""
+    async with our_server(service, tmp_path, "tcp") as channel:
+        packed = channel.unary_unary("/t.Test/Packed")
+        reply = await in_thread(lambda: packed(bytes(100_000), timeout=20))
+        assert reply == bytes(100_000)
+        spell = channel.unary_stream("/t.Test/PackedSpell")
+        assert await in_thread(lambda: [len(reply) for reply in spell(b"31415,92653", timeout=20)]) == [31_415, 92_653]
+
+
+async def test_large_calls_at_once(service: OurService, tmp_path: Path) -> None:
+    """Sixty large_unary calls at a time on one connection, five times."""
+    async with our_server(service, tmp_path, "tcp") as channel:
+        sized = channel.unary_unary("/t.Test/Sized")
+
+        def play() -> int:
+            good = 0
+            for _ in range(5):
+                calls = [sized.future(bytes(271_828), timeout=20) for _ in range(60)]
+                good += sum(len(call.result()) == 314_159 for call in calls)
+            return good
+
+        assert await in_thread(play) == 300

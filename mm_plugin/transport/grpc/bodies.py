@@ -12,7 +12,7 @@ from collections.abc import Callable
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from mm_plugin.wire.grpc import PREFIX_OCTETS, FramingError, FramingFault, MessageReader
+from mm_plugin.wire.grpc import PREFIX_OCTETS, FramingError, FramingFault, Message, MessageReader, decompress
 
 __all__ = ("Bell", "MessageQueue", "UnaryBody")
 
@@ -43,11 +43,15 @@ class UnaryBody:
 
     Args:
         limit_octets: Longest message taken; a longer one is refused from its prefix.
+
+    Attributes:
+        gzip: The peer has said that it may compress its message.
     """
 
-    __slots__ = ("_limit_octets", "_message", "_reader")
+    __slots__ = ("_limit_octets", "_message", "_reader", "gzip")
 
     def __init__(self, limit_octets: int) -> None:
+        self.gzip = False
         self._limit_octets = limit_octets
         self._message: bytes | None = None
         self._reader: MessageReader | None = None
@@ -56,7 +60,7 @@ class UnaryBody:
         """Take the next piece.
 
         Raises:
-            FramingError: The body is not one message within the limit, or is compressed.
+            FramingError: The body is not one message within the limit, or is compressed as nobody has agreed.
         """
         if self._reader is None:
             if (
@@ -72,7 +76,7 @@ class UnaryBody:
         while (found := self._reader.next_message()) is not None:
             if self._message is not None:
                 raise FramingError(FramingFault.SURPLUS)
-            self._message = uncompressed(found.data, found.compressed)
+            self._message = _plain(found, self.gzip, self._limit_octets)
 
     def finish(self) -> bytes:
         """Return the message, now that the body has ended.
@@ -94,11 +98,16 @@ class MessageQueue:
         limit_octets: Longest message taken.
         credit: Called with the octets whose stream credit may go back to the peer: those of the messages taken, and
             all that has come while the taker waits, so that a message may be longer than the window.
+
+    Attributes:
+        gzip: The peer has said that it may compress its messages.
     """
 
-    __slots__ = ("_bell", "_credit", "_ended", "_error", "_held_octets", "_reader", "_waiting")
+    __slots__ = ("_bell", "_credit", "_ended", "_error", "_held_octets", "_limit_octets", "_reader", "_waiting", "gzip")
 
     def __init__(self, limit_octets: int, credit: Callable[[int], None]) -> None:
+        self.gzip = False
+        self._limit_octets = limit_octets
         self._reader = MessageReader(limit_octets)
         self._credit = credit
         self._held_octets = 0
@@ -138,7 +147,7 @@ class MessageQueue:
             found = self._reader.next_message()
             if found is not None:
                 self._give_back(len(found.data) + PREFIX_OCTETS)
-                return uncompressed(found.data, found.compressed)
+                return _plain(found, self.gzip, self._limit_octets)
             if self._ended:
                 if self._error is not None:
                     raise self._error
@@ -162,12 +171,14 @@ def _dropped(_octets: int) -> None:
     """Give no credit."""
 
 
-def uncompressed(message: bytes, compressed: bool) -> bytes:
-    """Return ``message``, which must not be compressed: we announce no encoding but identity.
+def _plain(message: Message, gzip: bool, limit_octets: int) -> bytes:
+    """Return a message's octets as they were before its sender compressed them.
 
     Raises:
-        FramingError: It is.
+        FramingError: It is compressed though nobody has said how, is no gzip, or is too large by itself.
     """
-    if compressed:
-        raise FramingError(FramingFault.BAD_FLAG, "it is set, but no encoding was agreed")
-    return message
+    if not message.compressed:
+        return message.data
+    if not gzip:
+        raise FramingError(FramingFault.BAD_FLAG, "it is set, but no encoding that we know was named")
+    return decompress(message.data, limit_octets)

@@ -18,6 +18,7 @@ from mm_plugin.transport.grpc.bodies import Bell, MessageQueue, UnaryBody
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.link import FailureKind
 from mm_plugin.wire.grpc import (
+    GZIP,
     FramingError,
     Status,
     decode_metadata,
@@ -70,8 +71,14 @@ class ClientCall(ABC):
         elif end_stream:
             self._conclude(head)
         else:
+            if head.get(b"grpc-encoding") == GZIP:
+                self.take_gzip()
             self.head = head
             self.bell.ring()
+
+    @abstractmethod
+    def take_gzip(self) -> None:
+        """Take note that the response's messages may be compressed."""
 
     @abstractmethod
     def receive_data(self, data: bytes, credit_octets: int) -> None:
@@ -136,6 +143,10 @@ class UnaryClientCall(ClientCall):
         super().__init__(connection)
         self._body = UnaryBody(limit_octets)
 
+    def take_gzip(self) -> None:
+        """Take note that the response may be compressed."""
+        self._body.gzip = True
+
     def receive_data(self, data: bytes, credit_octets: int) -> None:
         """Take a piece of the response."""
         self.connection.http2.consumed(self.stream, credit_octets)
@@ -167,12 +178,23 @@ class UnaryClientCall(ClientCall):
 
 
 class StreamingClientCall(ClientCall):
-    """A call with streams of messages."""
+    """A call with streams of messages.
 
-    def __init__(self, connection: ClientConnection, limit_octets: int, deadline: float | None) -> None:
+    Attributes:
+        gzip: The server has been told that requests may be compressed.
+    """
+
+    def __init__(
+        self, connection: ClientConnection, limit_octets: int, deadline: float | None, *, gzip: bool = False
+    ) -> None:
         super().__init__(connection)
+        self.gzip = gzip
         self._incoming = MessageQueue(limit_octets, self._credit)
         self._deadline = math.inf if deadline is None else deadline
+
+    def take_gzip(self) -> None:
+        """Take note that the responses may be compressed."""
+        self._incoming.gzip = True
 
     def receive_data(self, data: bytes, credit_octets: int) -> None:
         """Keep a piece of the response for whoever takes it."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
-from mm_plugin.wire.grpc import decode_metadata
+from mm_plugin.wire.grpc import decode_metadata, takes_gzip
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -37,15 +37,18 @@ class CallInfo:
         deadline: When the caller stops waiting, on the clock of ``anyio.current_time()``; None where it said nothing.
         peer: The caller's address, for logs.
         octets: The request as received, for unary methods; else empty.
+        compress: A handler sets it to have its responses compressed, where the caller takes that; on a stream before
+            the head is sent, and again between messages as it likes.
     """
 
-    __slots__ = ("_head", "_metadata", "deadline", "octets", "path", "peer")
+    __slots__ = ("_head", "_metadata", "compress", "deadline", "octets", "path", "peer")
 
     def __init__(self, path: str, head: Head, deadline: float | None, peer: str) -> None:
         self.path = path
         self.deadline = deadline
         self.peer = peer
         self.octets = b""
+        self.compress = False
         self._head = head
         self._metadata: Metadata | None = None
 
@@ -59,6 +62,11 @@ class CallInfo:
         if self._metadata is None:
             self._metadata = decode_metadata(self._head.fields)
         return self._metadata
+
+    @property
+    def takes_gzip(self) -> bool:
+        """Whether the caller takes compressed responses."""
+        return takes_gzip(self._head.get(b"grpc-accept-encoding"))
 
     @property
     def user_agent(self) -> str:

@@ -27,10 +27,12 @@ from mm_plugin.transport.grpc.handlers import Handler, Streaming, Unary, decoder
 from mm_plugin.transport.grpc.streams import ServerStream
 from mm_plugin.transport.link import CallFault
 from mm_plugin.wire.grpc import (
+    GZIP,
     OK_TRAILERS,
     RESPONSE_HEAD,
     FramingError,
     FramingFault,
+    compress,
     encode_metadata,
     frame,
     trailers,
@@ -53,6 +55,8 @@ logger = logging.getLogger(__name__)
 # Header blocks that nearly every response has, made once.
 _HEAD = encode(RESPONSE_HEAD)
 _OK = encode(OK_TRAILERS)
+_GZIP_FIELDS = (*RESPONSE_HEAD, (b"grpc-encoding", GZIP))
+_GZIP_HEAD = encode(_GZIP_FIELDS)
 
 _CODE_OF_FAULT = {
     CallFault.TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
@@ -105,6 +109,10 @@ class ServerCall(ABC):
     @abstractmethod
     def receive(self, data: bytes, credit_octets: int) -> None:
         """Take a piece of the request's body."""
+
+    @abstractmethod
+    def take_gzip(self) -> None:
+        """Take note that the request's messages may be compressed."""
 
     @abstractmethod
     def receive_end(self) -> None:
@@ -207,6 +215,10 @@ class UnaryCall(ServerCall):
             except FramingError as error:
                 self._refuse(error)
 
+    def take_gzip(self) -> None:
+        """Take note that the request may be compressed."""
+        self._body.gzip = True
+
     def receive_end(self) -> None:
         """Start the handler."""
         if self._fault is None:
@@ -257,6 +269,9 @@ class UnaryCall(ServerCall):
         if len(response) > self._bound.limit_octets:
             text = f"the response has {len(response)} octets, the limit is {self._bound.limit_octets}"
             self.finish(StatusCode.RESOURCE_EXHAUSTED, text)
+        elif self.info.compress and self.info.takes_gzip:
+            data = frame(compress(response), compressed=True)
+            self.connection.http2.send_response(self.stream, _GZIP_HEAD, data, _OK)
         else:
             self.connection.http2.send_response(self.stream, _HEAD, frame(response), _OK)
 
@@ -274,6 +289,11 @@ class StreamingCall(ServerCall):
         self.encode = bound.encode
         self._handler = handler
         self._head_sent = False
+        self._gzip = False
+
+    def take_gzip(self) -> None:
+        """Take note that the requests may be compressed."""
+        self.incoming.gzip = True
 
     def receive(self, data: bytes, credit_octets: int) -> None:
         """Keep a piece of the request for the handler."""
@@ -297,13 +317,19 @@ class StreamingCall(ServerCall):
         if self._head_sent:
             raise LocalProtocolError("the response's head has been sent")
         fields = encode_metadata(metadata)
-        self.connection.http2.send_headers(self.stream, [*RESPONSE_HEAD, *fields] if fields else _HEAD)
+        if self.info.compress and self.info.takes_gzip:
+            self._gzip = True
+            self.connection.http2.send_headers(self.stream, [*_GZIP_FIELDS, *fields])
+        else:
+            self.connection.http2.send_headers(self.stream, [*RESPONSE_HEAD, *fields] if fields else _HEAD)
         self._head_sent = True
 
-    async def send(self, data: bytes) -> None:
-        """Send a framed message; waits while the caller does not take more."""
+    async def send(self, message: bytes) -> None:
+        """Send a message; waits while the caller does not take more."""
         if not self._head_sent:
             self.send_head()
+        gzip = self._gzip and self.info.compress
+        data = frame(compress(message), compressed=True) if gzip else frame(message)
         connection = self.connection
         await connection.wait_writable(self.stream, self.writable)
         connection.http2.send_data(self.stream, data)
@@ -322,6 +348,7 @@ class StreamingCall(ServerCall):
             fields = trailers_only(code, text, self.trailing)
             self.connection.http2.send_headers(self.stream, fields, end_stream=True)
         self.connection.http2.stop_request(self.stream)
+
 
 def _credit(connection: ServerConnection, stream: Stream, octets: int) -> None:
     connection.http2.consumed(stream, octets)

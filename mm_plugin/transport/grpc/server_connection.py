@@ -18,7 +18,7 @@ from mm_plugin.transport.grpc.engine import Engine
 from mm_plugin.transport.grpc.handlers import CallInfo
 from mm_plugin.transport.grpc.server_calls import ServerCall, StreamingCall, UnaryCall
 from mm_plugin.transport.link import CallFault
-from mm_plugin.wire.grpc import is_grpc_content_type, parse_timeout, trailers_only
+from mm_plugin.wire.grpc import ACCEPTED_ENCODINGS, GZIP, is_grpc_content_type, parse_timeout, trailers_only
 from mm_plugin.wire.http2 import (
     DataReceived,
     ErrorCode,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ("ServerConnection",)
 
+_ENCODINGS = {None, b"identity", GZIP}
 _DRAIN_PING = b"draining"
 
 
@@ -154,9 +155,10 @@ class ServerConnection(Engine):
         if bound is None:
             self._answer(stream, StatusCode.UNIMPLEMENTED, f"there is no method {head.path.decode('latin-1')}")
             return None
-        if head.get(b"grpc-encoding") not in {None, b"identity"}:
-            text = "messages must not be compressed: the only encoding is identity"
-            self._answer(stream, StatusCode.UNIMPLEMENTED, text, (b"grpc-accept-encoding", b"identity"))
+        encoding = head.get(b"grpc-encoding")
+        if encoding not in _ENCODINGS:
+            text = "messages may be compressed by gzip, or not at all"
+            self._answer(stream, StatusCode.UNIMPLEMENTED, text, (b"grpc-accept-encoding", ACCEPTED_ENCODINGS))
             return None
         timeout, deadline = head.get(b"grpc-timeout"), None
         if timeout is not None:
@@ -169,6 +171,8 @@ class ServerConnection(Engine):
             self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
             return None
         call = bound.call(self, stream, CallInfo(bound.path, head, deadline, self._peer))
+        if encoding == GZIP:
+            call.take_gzip()
         if self._server.draining and not call.background:
             call.answer_fault(CallFault.DRAINING, CallFault.DRAINING.value)
         elif isinstance(call, StreamingCall):

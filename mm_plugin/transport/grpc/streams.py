@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import decoder_of, encoder_of
-from mm_plugin.wire.grpc import FramingError, frame
+from mm_plugin.wire.grpc import FramingError, compress, frame
 
 if TYPE_CHECKING:
     from typing import Self
@@ -74,7 +74,7 @@ class ServerStream(Generic[RequestT, ResponseT]):
 
         Cancellation sends the message whole or not at all.
         """
-        await self._call.send(frame(self._encode(message)))
+        await self._call.send(self._encode(message))
 
     def set_trailing(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
         """Set the metadata that goes with the status."""
@@ -107,9 +107,14 @@ class ServerStream(Generic[RequestT, ResponseT]):
 
 
 class ClientStream(Generic[RequestT, ResponseT]):
-    """A streaming call at the channel; every wait ends at the call's deadline with DEADLINE_EXCEEDED."""
+    """A streaming call at the channel; every wait ends at the call's deadline with DEADLINE_EXCEEDED.
+
+    Attributes:
+        compress: Compress the messages sent from now on; only a stream that was opened so may.
+    """
 
     def __init__(self, call: StreamingClientCall, request_type: type[RequestT], response_type: type[ResponseT]) -> None:
+        self.compress = call.gzip
         self._call = call
         self._decode = decoder_of(response_type)
         self._encode = encoder_of(request_type)
@@ -128,7 +133,9 @@ class ClientStream(Generic[RequestT, ResponseT]):
             GRPCStatusError: The call has failed.
             LocalProtocolError: ``end`` has been said already.
         """
-        await self._call.send(frame(self._encode(message)), end=end)
+        data = self._encode(message)
+        gzip = self.compress and self._call.gzip
+        await self._call.send(frame(compress(data), compressed=True) if gzip else frame(data), end=end)
 
     async def end(self) -> None:
         """Say that no more requests come; does nothing the second time."""

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from mm_plugin.wire.grpc.compression import (
+    ACCEPTED_ENCODINGS as ACCEPTED_ENCODINGS,
+    GZIP as GZIP,
+    compress as compress,
+    decompress as decompress,
+    takes_gzip as takes_gzip,
+)
 from mm_plugin.wire.grpc.framing import (
     PREFIX_OCTETS as PREFIX_OCTETS,
     FramingError as FramingError,

@@ -30,6 +30,7 @@ class FramingFault(Enum):
 
     TOO_LARGE = StatusCode.RESOURCE_EXHAUSTED, "the message is over the limit"
     BAD_FLAG = StatusCode.INTERNAL, "the compressed flag is neither 0 nor 1"
+    NOT_GZIP = StatusCode.INTERNAL, "the compressed message is not in gzip's format"
     TRUNCATED = StatusCode.INTERNAL, "the body ends inside a message"
     # doc/statuscodes.md: any other number of messages than the method has is UNIMPLEMENTED.
     MISSING = StatusCode.UNIMPLEMENTED, "the body holds no message where one belongs"

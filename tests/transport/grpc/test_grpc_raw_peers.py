@@ -16,7 +16,7 @@ from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Streaming, Unary
 from mm_plugin.transport.grpc.streams import ServerStream
 from mm_plugin.transport.link import FailureKind
-from mm_plugin.wire.grpc import OK_TRAILERS, RESPONSE_HEAD, Status, frame, read_status
+from mm_plugin.wire.grpc import OK_TRAILERS, RESPONSE_HEAD, Status, compress, frame, read_status
 from mm_plugin.wire.http2 import (
     Connection,
     DataReceived,
@@ -210,9 +210,9 @@ async def test_content_types_and_missing_te(serve: Serve, content_type: bytes) -
 
 
 async def test_unknown_encoding(serve: Serve) -> None:
-    """An encoding we do not know is UNIMPLEMENTED, and we say which one we take."""
+    """An encoding we do not know is UNIMPLEMENTED, and we say which ones we take."""
     async with raw_client(serve) as client:
-        stream = await client.open((b"grpc-encoding", b"gzip"))
+        stream = await client.open((b"grpc-encoding", b"deflate"))
         client.http2.send_data(stream, frame(b"x", compressed=True), end_stream=True)
         await client.flush()
         event = await client.next_event(ResponseReceived)
@@ -220,7 +220,67 @@ async def test_unknown_encoding(serve: Serve) -> None:
         status = read_status(event.head.fields)
         assert status is not None
         assert status.code is StatusCode.UNIMPLEMENTED
-        assert event.head.get(b"grpc-accept-encoding") == b"identity"
+        assert event.head.get(b"grpc-accept-encoding") == b"identity,gzip"
+
+
+@pytest.mark.parametrize("path", [ECHO, STREAM])
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (compress(b"small"), StatusCode.OK),
+        (compress(bytes(1_000)), StatusCode.OK),
+        (compress(bytes(1_001)), StatusCode.RESOURCE_EXHAUSTED),
+        (compress(bytes(50_000_000))[:1_000], StatusCode.RESOURCE_EXHAUSTED),
+        (compress(b"cut")[:-1], StatusCode.INTERNAL),
+        (compress(b"one") + compress(b"two"), StatusCode.INTERNAL),
+        (b"plain text", StatusCode.INTERNAL),
+        (b"", StatusCode.INTERNAL),
+    ],
+)
+async def test_compressed_requests(serve: Serve, path: str, message: bytes, code: StatusCode) -> None:
+    """Gzip is taken; the limit holds for what comes out of it, and little of a bomb ever comes out."""
+    async with raw_client(serve, message_limit_octets=1_000) as client:
+        stream = await client.open((b"grpc-encoding", b"gzip"), path=path)
+        client.http2.send_data(stream, frame(message, compressed=True), end_stream=True)
+        _, status, _ = await client.answer(stream)
+        assert status is not None
+        assert status.code is code
+
+
+@pytest.mark.parametrize("accepted", [b"", b"identity", b"gzip", b"identity,gzip"])
+async def test_compressed_responses(serve: Serve, accepted: bytes) -> None:
+    """A handler may have its responses compressed; they are where the caller takes that, and say so."""
+
+    async def packed(request: bytes, info: CallInfo) -> bytes:
+        info.compress = True
+        return request
+
+    async def packed_stream(stream: ServerStream[bytes, bytes]) -> None:
+        async for message in stream:
+            stream.info.compress = message != b"plain"
+            await stream.send_message(message)
+
+    gzip = b"gzip" in accepted
+    handlers: dict[str, Handler] = {ECHO: Unary(packed, bytes, bytes), STREAM: Streaming(packed_stream, bytes, bytes)}
+    async with raw_client(serve, handlers) as client:
+        stream = await client.open((b"grpc-accept-encoding", accepted))
+        client.http2.send_data(stream, frame(b"x"), end_stream=True)
+        _, _, body = await client.answer(stream)
+        assert body == (frame(compress(b"x"), compressed=True) if gzip else frame(b"x"))
+        assert stream.head.get(b"grpc-encoding") == (b"gzip" if gzip else None)
+        stream = await client.open((b"grpc-accept-encoding", accepted), path=STREAM)
+        client.http2.send_data(stream, frame(b"x") + frame(b"plain"), end_stream=True)
+        _, _, body = await client.answer(stream)
+        assert body == (frame(compress(b"x"), compressed=True) if gzip else frame(b"x")) + frame(b"plain")
+        assert stream.head.get(b"grpc-encoding") == (b"gzip" if gzip else None)
+
+
+async def test_uncompressed_request_under_gzip(serve: Serve) -> None:
+    """A message whose flag is not set is plain, whatever the head says."""
+    async with raw_client(serve) as client:
+        stream = await client.open((b"grpc-encoding", b"gzip"))
+        client.http2.send_data(stream, frame(b"x"), end_stream=True)
+        assert await client.answer(stream) == (200, Status(StatusCode.OK), frame(b"x"))
 
 
 @pytest.mark.parametrize(
@@ -466,6 +526,10 @@ def response(head: Fields, body: bytes = b"", trailers: Fields | None = None) ->
     return act
 
 
+GZIPPED = (*RESPONSE_HEAD, (b"grpc-encoding", b"gzip"))
+DEFLATED = (*RESPONSE_HEAD, (b"grpc-encoding", b"deflate"))
+
+
 @pytest.mark.parametrize(
     ("act", "code", "text"),
     [
@@ -478,6 +542,9 @@ def response(head: Fields, body: bytes = b"", trailers: Fields | None = None) ->
         (response(RESPONSE_HEAD, frame(b"x") * 2, OK_TRAILERS), StatusCode.UNIMPLEMENTED, "more than"),
         (response(RESPONSE_HEAD, b"\0\0", OK_TRAILERS), StatusCode.INTERNAL, "ends inside"),
         (response(RESPONSE_HEAD, b"\0\xff\xff\xff\xff", OK_TRAILERS), StatusCode.RESOURCE_EXHAUSTED, "limit"),
+        (response(RESPONSE_HEAD, frame(b"x", compressed=True), OK_TRAILERS), StatusCode.INTERNAL, "encoding"),
+        (response(DEFLATED, frame(b"x", compressed=True), OK_TRAILERS), StatusCode.INTERNAL, "encoding"),
+        (response(GZIPPED, frame(b"x", compressed=True), OK_TRAILERS), StatusCode.INTERNAL, "gzip"),
         (response([*RESPONSE_HEAD, (b"grpc-status", b"5"), (b"grpc-message", b"%41")]), StatusCode.NOT_FOUND, "A"),
     ],
 )
