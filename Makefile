@@ -29,7 +29,7 @@ demo: $(DEMO_ENV)/ready
 	@$(DEMO_ENV)/bin/mm-plugin dev examples/guard --tour $(if $(ONCE),--once) $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
 test: $(ENV)/ready
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(ENV)/ready
 	$(BIN)/ruff check .

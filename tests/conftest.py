@@ -1,6 +1,7 @@
 """What every test shares: the one backend matrix, and the Hypothesis profile."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,3 +16,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The one and only backend matrix; no test module may define its own."""
     backend: str = request.param
     return backend
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep reports printable: what a test logs may hold text that is no UTF-8, which workers cannot send."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
