@@ -7,12 +7,13 @@ Errors: CallFailure; an unset target is UNREACHABLE with a text that names the v
 from __future__ import annotations
 
 import hmac
+import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import ByteStream, Listener, SocketAttribute
 
 from mm_plugin import limits
 from mm_plugin._proto.services import Method, api_method, api_methods
@@ -24,6 +25,7 @@ from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.failures import failure_of, status_of
 from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Unary
 from mm_plugin.transport.grpc.server import GRPCServer
+from mm_plugin.transport.grpc.sockets import SocketListener
 from mm_plugin.transport.link import APICaller, APIReceiver, CallFailure, FailureKind
 
 if TYPE_CHECKING:
@@ -88,22 +90,32 @@ async def open_api_server(
     Raises:
         OSError: There is nowhere to listen.
     """
-    listener: Listener[ByteStream]
-    if unix_path:
-        listener = await anyio.create_unix_listener(unix_path, mode=0o600)
-        target = f"unix:{unix_path}"
-    else:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
-        target = f"127.0.0.1:{listener.extra(SocketAttribute.local_port)}"  # noqa: S610 - not Django's
+    listening = _listen(unix_path)
+    target = f"unix:{unix_path}" if unix_path else f"127.0.0.1:{listening.getsockname()[1]}"
     server = GRPCServer(api_handlers(receiver, secret=secret), message_limit_octets=message_limit_octets)
     async with anyio.create_task_group() as tasks:
-        await tasks.start(server.serve, listener)
+        await tasks.start(server.serve, SocketListener(listening))
         try:
             yield target
         finally:
             with anyio.move_on_after(limits.cleanup_s, shield=True):
                 await server.aclose()
             tasks.cancel_scope.cancel()
+
+
+def _listen(unix_path: str) -> socket.socket:
+    """Return a socket that listens on a path for this user only, or on a free port of the loopback."""
+    if not unix_path:
+        return socket.create_server(("127.0.0.1", 0), backlog=limits.listen_backlog)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(unix_path)
+        Path(unix_path).chmod(0o600)  # nobody can connect before listen(), so it is right from the first moment on
+        listening.listen(limits.listen_backlog)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 class _NoTarget:
