@@ -1,6 +1,6 @@
 # Every target makes its own environment; see CONTRIBUTING.md. PYTHON=… chooses the interpreter.
 .POSIX:
-.PHONY: help demo test check fmt proto bench soak conformance clean
+.PHONY: help demo test check fmt proto bench soak fuzz report conformance clean
 
 ENV = .venv
 DEMO_ENV = .venv-demo
@@ -15,6 +15,8 @@ help:
 	@echo "make proto  regenerate everything generated from proto/"
 	@echo "make bench  measure, side by side with peers"
 	@echo "make soak   the long runs"
+	@echo "make fuzz   fuzz the protocols with atheris, FUZZ_SECONDS for each target"
+	@echo "make report conformance, interop and attacks beside other servers"
 	@echo "make conformance  h2spec against our server on both backends, where Go is present"
 
 $(ENV)/ready: tools/make_env.sh pyproject.toml requirements-dev.txt constraints.txt
@@ -50,6 +52,7 @@ fmt: $(ENV)/ready
 proto: $(ENV)/ready
 	$(BIN)/python tools/proto.py
 	$(BIN)/python tools/hook_docs.py
+	$(BIN)/python tools/http_states.py
 
 bench: $(ENV)/ready
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -59,6 +62,13 @@ soak: $(ENV)/ready
 
 conformance: $(ENV)/ready
 	@$(BIN)/python -m tools.conformance $(ARGS)
+
+fuzz: $(ENV)/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || true
+	$(BIN)/python -m fuzz $(ARGS)
+
+report: $(ENV)/ready
+	$(BIN)/python tools/report.py $(ARGS)
 
 clean:
 	rm -rf $(ENV) $(DEMO_ENV) dist

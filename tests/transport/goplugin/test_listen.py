@@ -11,10 +11,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio.abc import SocketListener, SocketStream
 
 from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.transport.goplugin.listen import open_listener
+from mm_plugin.transport.grpc.sockets import SocketListener, SocketStream
 from mm_plugin.wire.handshake import Handshake
 
 
