@@ -35,10 +35,10 @@ class _Command(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-def _log_level(default: str) -> _Option:
+def _log_level(default: str | None, note: str = "") -> _Option:
     levels = click.Choice(["debug", "info", "warning", "error"])
-    what = "Of the server and of the plugins; the log goes to standard error."
-    return click.option("--log-level", type=levels, default=default, show_default=True, help=what)
+    what = f"Of the server and of the plugins; the log goes to standard error.{note}"
+    return click.option("--log-level", type=levels, default=default, show_default=default is not None, help=what)
 
 
 _backend = click.option(
@@ -97,7 +97,7 @@ def commands() -> None:
 @click.option("--once", is_flag=True, help="End after the start, or after the tour; non-zero if a step went wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Write events for programs, one JSON object in each line.")
 @_faults
-@_log_level("info")
+@_log_level(None, "  [default: info; for --tour --once error]")
 def dev(backend: str, **options: Any) -> None:
     """Run the plugin in the folder PATH in a stand-in Mattermost, until Ctrl-C.
 

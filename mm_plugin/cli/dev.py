@@ -51,12 +51,24 @@ class DevOptions:
     once: bool = False
     as_json: bool = False
     faults: tuple[str, ...] = ()
-    log_level: str = "info"
+    log_level: str | None = None
+
+    @property
+    def chosen_log_level(self) -> str:
+        """The log level; a tour is there to be read, and says itself what goes wrong."""
+        return self.log_level or ("error" if self.tour and self.once else "info")
+
+    @property
+    def chosen_port(self) -> int:
+        """The port to listen on; nobody is told the address of a run that ends by itself, so that may be any."""
+        if self.port is not None:
+            return self.port
+        return 0 if self.once else _PORT
 
 
 def run_dev(options: DevOptions) -> int:
     """Run the command and return its exit code."""
-    return run_until_signal(_Dev(options).run, backend=options.backend, log_level=options.log_level)
+    return run_until_signal(_Dev(options).run, backend=options.backend, log_level=options.chosen_log_level)
 
 
 class _Dev:
@@ -75,8 +87,6 @@ class _Dev:
         manifest = load_manifest(self._bundle)
         if options.tour and manifest.id != PLUGIN_ID:
             return complain(f"--tour shows {PLUGIN_ID} (examples/guard), but {options.path} holds {manifest.id}")
-        # Nobody is told the address of a run that ends by itself.
-        port = (0 if options.once else _PORT) if options.port is None else options.port
         self._log.install()
         async with AsyncExitStack() as stack:
             changes: Changes | None = None
@@ -88,8 +98,8 @@ class _Dev:
                     [],
                     state=options.state,
                     host=options.host,
-                    port=port,
-                    options=host_options(options.backend, options.log_level, options.faults),
+                    port=options.chosen_port,
+                    options=host_options(options.backend, options.chosen_log_level, options.faults),
                     on_change=self._note_state,
                 )
             )
@@ -97,7 +107,7 @@ class _Dev:
             passed = True
             try:
                 plugin = await server.app.plugins.start(self._bundle)
-                passed = not options.tour or await run_tour(server, self._output.say)
+                passed = not options.tour or await run_tour(server, options.backend, self._output.say)
                 if not options.once:
                     await self._show_hints(server, plugin)
             except PluginStartError as error:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
+import anyio
+
+from mm_plugin import limits
 from mm_plugin.cli.http_client import EventStream, HTTPClient
+from mm_plugin.host.state import PluginState
 from mm_plugin.types import JSONObject, JSONValue
 
 if TYPE_CHECKING:
     from mm_plugin.devserver.server import DevServer
+    from mm_plugin.host.running_plugin import RunningPlugin
 
 __all__ = ("PLUGIN_ID", "run_tour")
 
@@ -21,23 +28,30 @@ class _StepFailedError(Exception):
     """A step did not show what it should have."""
 
 
-async def run_tour(server: DevServer, say: Callable[[str], None]) -> bool:
+async def run_tour(server: DevServer, backend: str, say: Callable[[str], None]) -> bool:
     """Play the tour.
 
     Args:
         server: A server that runs examples/guard.
+        backend: The event loop that the plugin runs on.
         say: Takes each line.
 
     Returns:
         Whether every step went as it should.
     """
-    tour = _Tour(server, say)
-    say(f"A tour of {PLUGIN_ID} at {server.url}")
+    plugin = server.app.host.plugins[PLUGIN_ID]
+    tour = _Tour(server, plugin, say)
+    what = f"{plugin.manifest.name} {plugin.manifest.version} ({PLUGIN_ID})"
+    say(f"A tour of {what}, which runs on {backend} as process {plugin.pid}")
+    say(f"in a stand-in Mattermost at {server.url}")
+    say("")
     try:
         await tour.play()
     except (_StepFailedError, OSError, ValueError) as error:
         say(f"  ✗ {tour.step}: {error}")
         return False
+    say("")
+    say("All of it over real HTTP and gRPC; the plugin is examples/guard/plugin.py, less than 120 lines.")
     say("")
     return True
 
@@ -49,9 +63,10 @@ class _Tour:
         step: What is being shown.
     """
 
-    def __init__(self, server: DevServer, say: Callable[[str], None]) -> None:
+    def __init__(self, server: DevServer, plugin: RunningPlugin, say: Callable[[str], None]) -> None:
         self.step = "a live stream of decisions"
         self._say = say
+        self._plugin = plugin
         self._channel_id = server.seed.channel.id
         self._ada = HTTPClient(server.url, server.seed.tokens["ada"])
         self._bob = HTTPClient(server.url, server.seed.tokens["bob"])
@@ -63,6 +78,7 @@ class _Tour:
             await self._show_allowed_post(events)
             await self._show_rejected_post(events)
         await self._show_command()
+        await self._show_recovery()
 
     async def _show_allowed_post(self, events: EventStream) -> None:
         self.step = "a post is allowed"
@@ -82,10 +98,8 @@ class _Tour:
 
     async def _show_command(self) -> None:
         self.step = "a command is answered"
-        status, answer = await self._ada.call(
-            "POST", "/api/v4/commands/execute", {"channel_id": self._channel_id, "command": "/guard report"}
-        )
-        _expect(status == 200 and _text(answer, "text") == "Reported.", answer)
+        answer = await self._command("/guard report")
+        _expect(_text(answer, "text") == "Reported.", answer)
         self._done("ada types /guard report, which the plugin answers")
         self.step = "the plugin posts by the API"
         path = f"/api/v4/channels/{self._channel_id}/posts"
@@ -96,6 +110,35 @@ class _Tour:
         seen_by_ada = _messages((await self._ada.call("GET", path))[1])
         _expect(seen_by_ada == ["Reported.", *seen_by_bob], seen_by_ada)
         self._done(f"only ada reads: {seen_by_ada[0]}")
+
+    async def _show_recovery(self) -> None:
+        self.step = "what the plugin has kept"
+        answer = await self._command("/guard add turnip")
+        _expect("turnip" in _text(answer, "text"), answer)
+        self._done(f"ada types /guard add turnip and reads: {_text(answer, 'text')}")
+        self.step = "the plugin's process is killed and comes back"
+        killed = self._plugin.pid
+        _expect(killed is not None, str(self._plugin.reason))
+        begun = anyio.current_time()
+        os.kill(killed or 0, signal.SIGKILL)
+        with anyio.move_on_after(limits.tour_step_s):
+            while self._plugin.pid in {None, killed} or self._plugin.state is not PluginState.RUNNING:
+                await self._plugin.wait_change()
+        _expect(self._plugin.state is PluginState.RUNNING, self._plugin.reason)
+        pause_s = anyio.current_time() - begun
+        self._done(
+            f"process {killed} is killed; after a pause, {pause_s:.1f} s in all, process {self._plugin.pid} runs"
+        )
+        self.step = "the new process knows what the old one kept"
+        answer = await self._command("/guard words")
+        _expect(_text(answer, "text") == "password, secret, turnip", answer)
+        self._done(f"ada types /guard words and reads: {_text(answer, 'text')}")
+
+    async def _command(self, line: str) -> JSONValue:
+        body: JSONObject = {"channel_id": self._channel_id, "command": line}
+        status, answer = await self._ada.call("POST", "/api/v4/commands/execute", body)
+        _expect(status == 200, answer)
+        return answer
 
     async def _post(self, user: HTTPClient, message: str) -> tuple[int, JSONValue]:
         return await user.call("POST", "/api/v4/posts", {"channel_id": self._channel_id, "message": message})

@@ -63,9 +63,9 @@ def test_the_tour_is_green(backend: str) -> None:
     """The tour of the example shows every step, and the command ends with 0."""
     done = run("dev", GUARD, "--tour", "--once", "--port", "0", "--backend", backend)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("✓") == 8
+    assert done.stdout.count("✓") == 11
     assert "✗" not in done.stdout
-    for text in ("Please leave out secret, bob", "the live stream shows: rejected, bob", "Posts allowed: 1"):
+    for text in ("Please leave out secret, bob", "the live stream shows: rejected, bob", "Posts allowed: 1", "password, secret, turnip"):
         assert text in done.stdout
 
 
