@@ -47,7 +47,7 @@ class GRPCServer:
         self.draining = False
         self._connections: set[ServerConnection] = set()
         self._running = 0
-        self._call_finished = Bell()
+        self._drained = Bell()
         self._closing = anyio.Event()
         self._left = Bell()
 
@@ -85,6 +85,7 @@ class GRPCServer:
         finally:
             self._connections.discard(connection)
             self._left.ring()
+            self._drained.ring()
 
     async def _reset_stalled(self) -> None:
         """Look after streams whose peers do not go on; one task for all connections."""
@@ -96,8 +97,9 @@ class GRPCServer:
     async def drain(self, *, grace_s: float) -> int:
         """Take no more calls, and wait for those that run.
 
-        Clients are told with a GOAWAY in two steps, so that no call that has been sent is lost; whoever connects
-        later is answered as draining. Cancellation leaves the server draining; calling again is allowed.
+        Clients are told with a GOAWAY in two steps, so that no call that has been sent is lost: it is served, or
+        refused as certainly not processed; whoever connects later is answered as draining. Cancellation leaves the
+        server draining; calling again is allowed.
 
         Args:
             grace_s: Longest wait in seconds.
@@ -110,8 +112,11 @@ class GRPCServer:
             for connection in self._connections:
                 connection.drain_soon()
         with anyio.move_on_after(grace_s):
+            with anyio.move_on_after(limits.connection_linger_s):
+                while any(connection.unheard for connection in self._connections):
+                    await self._drained.wait()
             while self._running:
-                await self._call_finished.wait()
+                await self._drained.wait()
         return self._running
 
     async def aclose(self) -> None:
@@ -123,6 +128,10 @@ class GRPCServer:
         while self._connections:
             await self._left.wait()
 
+    def connection_heard(self) -> None:
+        """Take note that a client knows of the drain; for connections."""
+        self._drained.ring()
+
     def call_started(self, call: ServerCall) -> None:
         """Count a call; for connections."""
         if not call.background:
@@ -132,4 +141,4 @@ class GRPCServer:
         """Uncount a call; for connections."""
         if not call.background:
             self._running -= 1
-            self._call_finished.ring()
+            self._drained.ring()

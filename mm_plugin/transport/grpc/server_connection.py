@@ -65,10 +65,15 @@ class ServerConnection(Engine):
         self._running: set[ServerCall] = set()
         self._starting: list[ServerCall] = []  # those of them whose task begins when the burst has been looked through
         self._leaving = False
+        self._announced = False
         self._standing: set[int] = set()  # streams that stood still at the last look
 
     def drain_soon(self) -> None:
-        """Begin to leave: announce it, and close for new streams once the peer has heard of it."""
+        """Begin to leave: announce it, and close for new streams once the peer has heard of it.
+
+        Calls that come before that are served: their caller could not know.
+        """
+        self._announced = True
         self.http2.announce_shutdown()
         self.http2.ping(_DRAIN_PING)
         self.write_soon()
@@ -93,6 +98,11 @@ class ServerConnection(Engine):
         self._standing = standing
         self.write_soon()
         self._close_if_left()
+
+    @property
+    def unheard(self) -> bool:
+        """Whether the peer has not yet heard that we are leaving, so that it may still send calls in good faith."""
+        return self._announced and not (self._leaving or self.over)
 
     # -- events -----------------------------------------------------------------------------------------------
 
@@ -120,6 +130,7 @@ class ServerConnection(Engine):
         elif isinstance(event, PingAcknowledged) and event.payload == _DRAIN_PING:
             self.http2.goaway(ErrorCode.NO_ERROR)
             self._leaving = True
+            self._server.connection_heard()
             self._close_if_left()
 
     def handle_burst(self) -> None:
@@ -173,7 +184,7 @@ class ServerConnection(Engine):
         call = bound.call(self, stream, CallInfo(bound.path, head, deadline, self._peer))
         if encoding == GZIP:
             call.take_gzip()
-        if self._server.draining and not call.background:
+        if self._server.draining and not self._announced and not call.background:
             call.answer_fault(CallFault.DRAINING, CallFault.DRAINING.value)
         elif isinstance(call, StreamingCall):
             self.start(call)
