@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -68,10 +69,15 @@ async def _deaths(backend: str, folder: Path) -> list[Row]:
                 await plugin.wait_change()
             noticed_s.append(time.perf_counter() - begun)
             await plugin.wait_over()
-    return [Row(f"SIGKILL noticed, longest of {DEATHS}", "ms", max(noticed_s) * 1000, "under 100 ms")]
+    return [
+        Row(f"SIGKILL noticed, median of {DEATHS}", "ms", statistics.median(noticed_s) * 1000, "under 100 ms"),
+        Row(f"SIGKILL noticed, longest of {DEATHS}", "ms", max(noticed_s) * 1000, "under 100 ms"),
+    ]
 
 
 async def _cycles(backend: str, folder: Path) -> list[Row]:
+    tempfile.tempdir = str(folder / "t")
+    os.mkdir(tempfile.tempdir)
     before = _left()
     async with _host(backend, api_unix_socket=True) as host:
 
@@ -85,6 +91,7 @@ async def _cycles(backend: str, folder: Path) -> list[Row]:
             for number in range(AT_ONCE):
                 tasks.start_soon(live, f"cycle{number}")
     after = _left()
+    tempfile.tempdir = None
     return [Row(f"{what} left by {CYCLES} lives", "", len(after[what] - before[what]), "0") for what in sorted(before)]
 
 
@@ -97,7 +104,7 @@ def _left() -> dict[str, set[str]]:
         except FileNotFoundError:
             pass  # the listing's own
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    files = {name for name in os.listdir(tempfile.gettempdir()) if name.startswith(("mm-plugin-", "plugin"))}
+    files = set(os.listdir(tempfile.gettempdir()))
     return {"processes": set(children), "file descriptors": descriptors, "temporary files": files}
 
 
