@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.wire.error_text import code_of_http_status, http_status_of_code, join_error_text, split_error_text

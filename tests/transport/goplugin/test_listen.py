@@ -11,14 +11,15 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 
 from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.transport.goplugin.listen import open_listener
-from mm_plugin.transport.grpc.sockets import SocketListener, SocketStream
+from mm_plugin.transport.grpc.sockets import SocketListener
 from mm_plugin.wire.handshake import Handshake
 
 
-async def echo_once(listener: SocketListener, connect: SocketStream) -> None:
+async def echo_once(listener: SocketListener, connect: ByteStream) -> None:
     async with connect, await listener.accept() as accepted:
         await connect.send(b"hello")
         assert await accepted.receive() == b"hello"
