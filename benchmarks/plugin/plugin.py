@@ -16,6 +16,11 @@ class Benchmark(Plugin):
     async def posted(self, context: PluginContext, post: Post) -> None:
         """Take a post."""
 
+    @hook(HookName.MessageHasBeenUpdated)
+    async def updated(self, context: PluginContext, new_post: Post, old_post: Post) -> None:
+        """Take as many milliseconds as the new post's reply count says."""
+        await anyio.sleep(new_post.reply_count / 1000)
+
     async def serve_http(self, request: Request, response: Response) -> None:
         """Do what the path says."""
         if request.path == "/upload":
