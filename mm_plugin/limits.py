@@ -237,6 +237,8 @@ devserver_body_octets = 1024 * 1024
 devserver_page_entries = 200
 #: Most keys of one page of a plugin's key-value store, as on the server.
 devserver_page_keys = 1_000
+#: Longest file it keeps; a file travels to and from plugins in one message.
+devserver_file_octets = 32 * 1024 * 1024
 #: Posts that one user alone sees; as many as a client shows at once.
 devserver_ephemeral_posts = 60
 #: How long the files of a plugin must be still before it is restarted: an editor saves in several steps.

@@ -9,6 +9,7 @@ from mm_plugin.devserver.api_access import AccessHandler
 from mm_plugin.devserver.api_bots import BotsHandler
 from mm_plugin.devserver.api_channels import ChannelsHandler
 from mm_plugin.devserver.api_commands import CommandsHandler
+from mm_plugin.devserver.api_files import FilesHandler
 from mm_plugin.devserver.api_kv import KVHandler
 from mm_plugin.devserver.api_posts import PostsHandler
 from mm_plugin.devserver.api_server import ServerHandler
@@ -25,6 +26,7 @@ class DevServerAPI(
     ChannelsHandler,
     PostsHandler,
     KVHandler,
+    FilesHandler,
     CommandsHandler,
     BotsHandler,
     ServerHandler,

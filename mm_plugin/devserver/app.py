@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mm_plugin.devserver.accounts import Accounts
 from mm_plugin.devserver.ephemeral import EphemeralPosts
 from mm_plugin.devserver.events import Events
+from mm_plugin.devserver.filing import Filing
 from mm_plugin.devserver.plugin_control import PluginControl
 from mm_plugin.devserver.posting import Posting
 from mm_plugin.devserver.slash_commands import SlashCommands
@@ -41,6 +42,7 @@ class App:
         self.events = Events(host, tasks)
         self.accounts = Accounts(store, host, self.events)
         self.posting = Posting(store, host, self.events)
+        self.filing = Filing(store, host)
         self.ephemeral = EphemeralPosts(store)
         self.commands = SlashCommands(store, host, self.posting, self.ephemeral)
         self.plugins = PluginControl(host, self.commands)

@@ -109,6 +109,21 @@ class Call:
         except ValueError:
             raise invalid("api.context.invalid_url_param.app_error", "page and per_page are numbers.") from None
 
+    async def octets(self, most: int) -> bytes:
+        """Read the body.
+
+        Raises:
+            TooLargeError: It is longer than ``most``.
+        """
+        octets, total = bytearray(), 0
+        async for piece in self._request.stream():
+            total += len(piece)
+            if total <= most:
+                octets += piece  # what is too long is read to its end all the same: clients send before they listen
+        if total > most:
+            raise too_large(f"A request has at most {most} octets.")
+        return bytes(octets)
+
     async def json(self) -> JSONObject:
         """Read the body, a JSON object.
 
@@ -116,15 +131,8 @@ class Call:
             ValidationError: It is none.
             TooLargeError: It is longer than ``limits.devserver_body_octets``.
         """
-        octets, total = bytearray(), 0
-        async for piece in self._request.stream():
-            total += len(piece)
-            if total <= limits.devserver_body_octets:
-                octets += piece  # what is too long is read to its end all the same: clients send before they listen
-        if total > limits.devserver_body_octets:
-            raise too_large(f"A request has at most {limits.devserver_body_octets} octets.")
         try:
-            value: object = json.loads(octets)
+            value: object = json.loads(await self.octets(limits.devserver_body_octets))
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):

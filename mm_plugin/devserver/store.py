@@ -21,6 +21,7 @@ from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.messages.bots import Bot
 from mm_plugin.messages.channels import Channel, ChannelMember
 from mm_plugin.messages.commands import Command
+from mm_plugin.messages.files import FileInfo
 from mm_plugin.messages.posts import Post, Reaction
 from mm_plugin.messages.preferences import Preference
 from mm_plugin.messages.teams import Team, TeamMember
@@ -29,6 +30,7 @@ from mm_plugin.types import JSONValue
 
 __all__ = ("Store", "open_store")
 
+_BLOBS = "CREATE TABLE IF NOT EXISTS blobs (name TEXT PRIMARY KEY, data BLOB NOT NULL)"
 _DOCUMENTS = "CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, json TEXT NOT NULL)"
 
 
@@ -59,6 +61,9 @@ class Store:
             database, "posts", Post, indexed=("channel_id", "root_id", "create_at", "update_at", "delete_at")
         )
         self.reactions = MessageTable(database, "reactions", Reaction, key=("post_id", "user_id", "emoji_name"))
+        self.files = MessageTable(
+            database, "files", FileInfo, indexed=("creator_id", "channel_id", "create_at", "size", "delete_at")
+        )
         self.commands = MessageTable(
             database, "commands", Command, indexed=("plugin_id",), unique=(("team_id", "trigger"),)
         )
@@ -68,13 +73,14 @@ class Store:
         """Make every table that does not exist."""
         tables = (
             self.users, self.bots, self.statuses, self.sessions, self.preferences, self.teams, self.team_members,
-            self.channels, self.channel_members, self.posts, self.reactions, self.commands, self.key_values,
+            self.channels, self.channel_members, self.posts, self.reactions, self.files, self.commands, self.key_values,
         )  # fmt: skip
 
         def create(db: sqlite3.Connection) -> None:
             for table in tables:
                 table.create(db)
             db.execute(_DOCUMENTS)
+            db.execute(_BLOBS)
 
         await self._database.run(create)
 
@@ -89,6 +95,17 @@ class Store:
         text = json.dumps(value)
         statement = "INSERT OR REPLACE INTO documents VALUES (?, ?)"
         await self._database.run(lambda db: db.execute(statement, (name, text)))
+
+    async def get_blob(self, name: str) -> bytes | None:
+        """Return octets by their name, or None."""
+        query = "SELECT data FROM blobs WHERE name = ?"
+        row = await self._database.run(lambda db: db.execute(query, (name,)).fetchone())
+        return None if row is None else cast("bytes", row[0])
+
+    async def put_blob(self, name: str, data: bytes) -> None:
+        """Keep octets under a name."""
+        statement = "INSERT OR REPLACE INTO blobs VALUES (?, ?)"
+        await self._database.run(lambda db: db.execute(statement, (name, data)))
 
 
 @asynccontextmanager

@@ -1,0 +1,67 @@
+"""What happens to a file that is uploaded: plugins are asked, it is kept.
+
+Layer:  devserver, over the store and the host.
+Errors: the server's own; a rejection is HTTP 400 with the plugin's reason.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, cast
+
+from mm_plugin import limits
+from mm_plugin.devserver.errors import invalid, missing, too_large
+from mm_plugin.hooks.names import HookName
+from mm_plugin.messages.files import FileInfo
+from mm_plugin.messages.helpers import new_id, now_ms
+
+if TYPE_CHECKING:
+    from mm_plugin.devserver.store import Store
+    from mm_plugin.host.hook_client import HookContext
+    from mm_plugin.host.host import Host
+
+__all__ = ("Filing",)
+
+
+class Filing:
+    """The way of a file into the state."""
+
+    def __init__(self, store: Store, host: Host) -> None:
+        self._store = store
+        self._host = host
+
+    async def keep(self, data: bytes, channel_id: str, filename: str, context: HookContext) -> FileInfo:
+        """Ask the plugins about a file (FileWillBeUploaded), and keep what they make of it.
+
+        Raises:
+            ValidationError: It has no name, or a plugin rejected it.
+            NotFoundError: There is no such channel.
+            TooLargeError: It is longer than ``limits.devserver_file_octets``.
+        """
+        if not filename:
+            raise invalid("api.file.upload_file.filename.app_error", "A file needs a name.", "UploadFile")
+        if len(data) > limits.devserver_file_octets:
+            raise too_large(f"A file has at most {limits.devserver_file_octets} octets, this one has {len(data)}.")
+        if await self._store.channels.get(channel_id) is None:
+            raise missing("app.channel.get.existing.app_error", "The channel", "UploadFile")
+        now = now_ms()
+        info = FileInfo(
+            id=new_id(), creator_id=context.user_id, channel_id=channel_id, create_at=now, update_at=now, name=filename,
+            extension=PurePosixPath(filename).suffix.removeprefix(".").lower(), size=len(data),
+            mime_type=mimetypes.guess_type(filename)[0] or "application/octet-stream",
+        )  # fmt: skip
+        decision = await self._host.ask(HookName.FileWillBeUploaded, context=context, file_info=info, file_content=data)
+        if decision.rejection:
+            text = f"File rejected by plugin. {decision.rejection}"
+            raise invalid(text, text, "UploadFile")
+        changed, content = (
+            cast("FileInfo", decision.fields["file_info"]),
+            cast("bytes", decision.fields["file_content"]),
+        )
+        kept = FileInfo()
+        kept.CopyFrom(changed)
+        kept.id, kept.creator_id, kept.channel_id, kept.size = info.id, info.creator_id, channel_id, len(content)
+        await self._store.put_blob(kept.id, content)
+        await self._store.files.put(kept)
+        return kept
