@@ -60,6 +60,7 @@ class Host:
         self._on_change = on_change
         self._plugins: dict[str, RunningPlugin] = {}
         self._turns: dict[str, anyio.Lock] = {}
+        self._closing = False
 
     @property
     def plugins(self) -> Mapping[str, RunningPlugin]:
@@ -173,6 +174,11 @@ class Host:
         for plugin in list(self._plugins.values()):
             await plugin.wait_over()
 
+    async def aclose(self) -> None:
+        """Start no plugin any more, and stop all; what leaving the host does."""
+        self._closing = True
+        await self.stop_all()
+
     # -- the hooks of all plugins -----------------------------------------------------------------------------
 
     async def ask(
@@ -243,6 +249,8 @@ class Host:
         """Put a plugin in its place and begin its life."""
         bundle = Path(os.path.abspath(bundle))
         manifest = load_manifest(bundle)
+        if self._closing:
+            raise ConfigurationError(f"{bundle}: the host is stopping, it starts no plugin any more")
         known = self._plugins.get(manifest.id)
         if known is not None and not known.state.is_over:
             raise ConfigurationError(f"{bundle}: a plugin of the id {manifest.id} runs already, from {known.bundle}")
@@ -314,7 +322,7 @@ async def open_host(
                 yield host
             finally:
                 with anyio.CancelScope(shield=True):
-                    await host.stop_all()
+                    await host.aclose()
     except BaseExceptionGroup as group:
         # The plugins' tasks raise nothing, so this is the body's own exception.
         if len(group.exceptions) == 1:

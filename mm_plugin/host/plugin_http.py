@@ -71,7 +71,10 @@ class PluginHTTP:
         return await self._answer(cast("PluginHTTPRequest", request))
 
     async def _answer(self, request: PluginHTTPRequest) -> PluginHTTPResponse:
-        url = urlsplit(request.url)
+        try:
+            url = urlsplit(request.url)
+        except ValueError:
+            url = urlsplit("")
         plugin_id, slash, path = url.path.removeprefix("/").partition("/")
         if not plugin_id or not slash:
             return _page(400, f"expected the URL /<plugin id>/<path>, found {request.url!r}")

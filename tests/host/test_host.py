@@ -17,7 +17,7 @@ from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.state import PluginState
 from mm_plugin.messages.manifest import Manifest
 from mm_plugin.transport.link import APIReceiver
-from tests.host.stubs import QUICK, Answer, NoAPI, StubPlugin, StubWire, says, write_bundle
+from tests.host.stubs import DEAF, QUICK, Answer, NoAPI, StubPlugin, StubWire, says, write_bundle
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -179,3 +179,19 @@ async def test_open_plugin(tmp_path: Path) -> None:
     with pytest.raises(PluginStartError):
         async with open_plugin(write_bundle(tmp_path, "1/0"), NoAPI(), options=QUICK, wire=StubWire().wire):
             pytest.fail("it did not start")
+
+
+async def test_no_start_while_stopping(tmp_path: Path) -> None:
+    """A restart that is under way when the host stops does not begin a life that nobody would end."""
+    with anyio.fail_after(20):
+        async with open_host(api, options=QUICK, wire=StubWire(StubPlugin(), StubPlugin()).wire) as host:
+            plugin = await host.start(write_bundle(tmp_path, DEAF))  # goes only after a grace
+            async with anyio.create_task_group() as tasks:
+
+                async def restart() -> None:
+                    with pytest.raises(ConfigurationError, match="the host is stopping, it starts no plugin any more"):
+                        await host.restart("com.example.x")
+
+                tasks.start_soon(restart)
+                assert await plugin.wait_change() is PluginState.STOPPING
+                await host.aclose()

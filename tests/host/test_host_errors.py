@@ -216,6 +216,15 @@ async def _same_id(folder: Path) -> str:
         return str(raised.value)
 
 
+@case("the host is stopping")
+async def _stopping(folder: Path) -> str:
+    async with open_host(lambda _: NoAPI(), options=options()) as host:
+        await host.aclose()
+        with pytest.raises(ConfigurationError) as raised:
+            await host.start(write_bundle(folder))
+        return str(raised.value)
+
+
 @case("a fault switch that does not exist")
 async def _no_fault(folder: Path) -> str:
     with pytest.raises(ConfigurationError) as raised:

@@ -86,7 +86,7 @@ async def test_answer() -> None:
     assert (answer.status_code, answer.headers["Via"], answer.body) == (200, "a, b", b"abc")
 
 
-@pytest.mark.parametrize("url", ["", "/", "other", "/other", "//x"])
+@pytest.mark.parametrize("url", ["", "/", "other", "/other", "//x", "http://[x/y"])
 async def test_no_such_url(url: str) -> None:
     """A URL without a plugin's id and a path is a 400."""
     answer = await ask(None, url)
