@@ -108,14 +108,18 @@ class Peer:
             data = data[9 + size :]
         self._tail = data
 
-    def read_until(self, kind: int, stream_id: int | None = None, time_s: float = 5.0) -> Frame | None:
-        """Wait for the first frame of a kind; None where the connection ends before."""
+    def read_until(
+        self, kind: int, stream_id: int | None = None, time_s: float = 5.0, *, count: int = 1
+    ) -> Frame | None:
+        """Wait for the ``count``-th frame of a kind; None where the connection or the time ends before."""
         end = time.monotonic() + time_s
         seen = 0
         while True:
             for found in self.frames[seen:]:
                 if found.kind == kind and stream_id in {None, found.stream_id}:
-                    return found
+                    count -= 1
+                    if not count:
+                        return found
             seen = len(self.frames)
             if self.closed or (left := end - time.monotonic()) <= 0:
                 return None
