@@ -68,7 +68,7 @@ fuzz: $(ENV)/ready
 	$(BIN)/python -m fuzz $(ARGS)
 
 report: $(ENV)/ready
-	$(BIN)/python tools/report.py $(ARGS)
+	$(BIN)/python -m tools.report $(ARGS)
 
 clean:
 	rm -rf $(ENV) $(DEMO_ENV) dist

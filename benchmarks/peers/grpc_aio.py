@@ -52,9 +52,36 @@ def handlers() -> Any:
     )
 
 
+async def hang(_request: bytes, _context: object) -> bytes:
+    await asyncio.sleep(3_600)
+    return b""
+
+
+async def collect(requests: AsyncIterator[bytes], _context: object) -> bytes:
+    async for _ in requests:
+        pass
+    return b""
+
+
+async def echo(request: bytes, _context: object) -> bytes:
+    return request
+
+
+def test_handlers() -> Any:
+    """Return what tools/report.py attacks."""
+    return grpc.method_handlers_generic_handler(
+        "t.T",
+        {
+            "Hang": grpc.unary_unary_rpc_method_handler(hang),
+            "Collect": grpc.stream_unary_rpc_method_handler(collect),
+            "Echo": grpc.unary_unary_rpc_method_handler(echo),
+        },
+    )
+
+
 async def main() -> None:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handlers(),))
+    server.add_generic_rpc_handlers((handlers(), test_handlers()))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(f"1|1|tcp|127.0.0.1:{port}|grpc", flush=True)

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from google.protobuf.empty_pb2 import Empty
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Server
 
@@ -47,11 +48,34 @@ class Hooks:
         await stream.send_message(response(body_complete=True))
 
 
+class Attacked:
+    """What tools/report.py attacks."""
+
+    def __mapping__(self) -> dict[str, Handler]:
+        return {
+            "/t.T/Hang": Handler(self.hang, Cardinality.UNARY_UNARY, Empty, Empty),
+            "/t.T/Collect": Handler(self.collect, Cardinality.STREAM_UNARY, Empty, Empty),
+            "/t.T/Echo": Handler(self.echo, Cardinality.UNARY_UNARY, Empty, Empty),
+        }
+
+    async def hang(self, stream: Any) -> None:
+        await stream.recv_message()
+        await asyncio.sleep(3_600)
+
+    async def collect(self, stream: Any) -> None:
+        async for _ in stream:
+            pass
+        await stream.send_message(Empty())
+
+    async def echo(self, stream: Any) -> None:
+        await stream.send_message(await stream.recv_message())
+
+
 async def main() -> None:
     # With its protocol named, asyncio turns Nagle's algorithm off; without, each call alone takes 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
-    server = Server([Hooks()])
+    server = Server([Hooks(), Attacked()])
     await server.start(sock=listening)
     print(f"1|1|tcp|127.0.0.1:{listening.getsockname()[1]}|grpc", flush=True)
     await server.wait_closed()
