@@ -23,6 +23,8 @@ __all__ = ("Binding", "collect_bindings")
 
 _ROWS_BY_METHOD = {row.method: row for row in HOOK_TABLE.values()}
 _ROWS_BY_TEXT = {**_ROWS_BY_METHOD, **{str(name): row for name, row in HOOK_TABLE.items()}}
+#: How alike two names must be for one to be the other, misspelled.
+_ALL_BUT = 0.92
 _UNSUPPORTED = {"ServeMetrics", "serve_metrics"}
 
 
@@ -77,6 +79,8 @@ def _bind_own(owner: type, bound: dict[HookName, Binding]) -> None:
             del bound[name]
         if not marks and value is not None and attribute in _ROWS_BY_METHOD:
             marks = (HookMark("", None),)
+        elif not marks and inspect.isfunction(value) and not attribute.startswith("_"):
+            _check_spelling(owner, attribute)
         for mark in marks:
             _add(owner, own, attribute, mark)
     bound.update(own)
@@ -95,6 +99,20 @@ def _add(owner: type, own: dict[HookName, Binding], attribute: str, mark: HookMa
             f"{where}: {row.name} cannot express on_failure={on_failure.name}; it can express {able}"
         )
     own[row.name] = Binding(row, attribute, row.default_policy if on_failure is None else on_failure)
+
+
+def _check_spelling(owner: type, attribute: str) -> None:
+    """Refuse a method whose name is all but a hook's: it would never be called, and nobody would notice."""
+    meant = _ROWS_BY_TEXT.get(attribute)
+    if meant is None:
+        near = get_close_matches(attribute, _ROWS_BY_METHOD, n=1, cutoff=_ALL_BUT)
+        if not near or near[0] in attribute:  # on_install_again is a name of its own
+            return
+        meant = _ROWS_BY_METHOD[near[0]]
+    raise HookRegistrationError(
+        f"{owner.__qualname__}.{attribute}: no hook is handled by a method of this name; did you mean {meant.method}? "
+        f'Else put @hook("{meant.name}") on it, or begin its name with an underscore'
+    )
 
 
 def _find_row(owner: type, attribute: str, mark: HookMark) -> HookRow:

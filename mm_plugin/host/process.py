@@ -103,7 +103,8 @@ class PluginProcess:
         with anyio.move_on_at(self._started_at + timeout_s):
             await self._exited.wait()
         if self._exited.is_set():
-            raise await self.start_error(f"{self.describe_exit()} before it printed its handshake line")
+            hint = "; does the script end with run_plugin(YourPlugin)?" if self.returncode == 0 else ""
+            raise await self.start_error(f"{self.describe_exit()} before it printed its handshake line{hint}")
         raise await self.start_error("closed its standard output before it printed its handshake line")
 
     async def start_error(self, text: str) -> PluginStartError:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mm_plugin.exceptions import DeclarationError
 from mm_plugin.plugin.declared import marked, marks_of_class
 
 __all__ = ("CommandMark", "command", "command_marks")
@@ -53,6 +54,8 @@ def command(words: str, *, description: str = "", hint: str = "", display_name: 
         DeclarationError: By the ``class`` statement: a word is malformed or taken, or a parameter has a type that no
             word can be.
     """
+    if not isinstance(words, str):  # pyright: ignore[reportUnnecessaryIsInstance] - @command without parentheses
+        raise DeclarationError('@command needs the words that call it, such as @command("remind")')
     mark = CommandMark(tuple(words.split()), description, hint, display_name)
     return lambda function: marked(function, _ATTRIBUTE, mark)
 

@@ -63,6 +63,7 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
     parent = os.getppid()  # first of all, so that a host that dies now is missed
     try:
         check_cookie(os.environ, key=COOKIE_KEY, value=COOKIE_VALUE)
+        _check_class(plugin_class)
         del os.environ[COOKIE_KEY]  # the plugin's children are no plugins
         leave_interrupts_to_the_host()
         stdout = claim_stdout()
@@ -138,6 +139,13 @@ class _EventLoop(TypedDict, total=False):
 
     backend: str
     backend_options: dict[str, bool]
+
+
+def _check_class(plugin_class: object) -> None:
+    from mm_plugin.plugin.plugin import Plugin
+
+    if not (isinstance(plugin_class, type) and issubclass(plugin_class, Plugin)):
+        raise ConfigurationError(f"run_plugin expects a subclass of Plugin, not an instance, found {plugin_class!r}")
 
 
 def _event_loop(name: str) -> _EventLoop:

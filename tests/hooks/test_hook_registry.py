@@ -295,3 +295,24 @@ def test_a_policy_the_row_cannot_express_is_refused() -> None:
     text = refused(Wrong)
     assert "cannot express on_failure=REJECT" in text
     assert text.endswith("it can express ALLOW")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("message_will_be_postd", "message_will_be_posted"),
+        ("user_will_login", "user_will_log_in"),
+        ("on_acivate", "on_activate"),
+        ("MessageWillBePosted", "message_will_be_posted"),
+    ],
+)
+def test_a_name_that_is_all_but_a_hooks_is_refused(name: str, meant: str) -> None:
+    """A misspelled method would never be called; the error says which hook was meant and what else to do."""
+    with pytest.raises(HookRegistrationError, match=rf"\.{name}: .*did you mean {meant}\?.*@hook.*underscore"):
+        bindings(type("Misspelled", (Base,), {name: lambda self, context, post: None}))
+
+
+@pytest.mark.parametrize("name", ["on_install_again", "serve_http2", "post_message", "users_who_left", "_on_acivate"])
+def test_other_methods_are_the_authors_own(name: str) -> None:
+    """A name that only begins like a hook's, or is unlike all of them, is left alone."""
+    assert bindings(type("Own", (Base,), {name: lambda self: None})) == {}

@@ -46,7 +46,8 @@ def test_the_lazy_names_and_the_typed_names_are_the_same() -> None:
     import ast
 
     tree = ast.parse((ROOT / "__init__.py").read_text())
-    (block,) = (node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    blocks = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    (block,) = blocks
     typed = {
         alias.name: node.module
         for node in block.body

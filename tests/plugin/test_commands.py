@@ -320,3 +320,9 @@ def test_any_line_gives_values_or_a_reason(line: str) -> None:
     assert type(values["when"]) is int
     assert isinstance(values.get("unit", Unit.HOURS), Unit)
     assert isinstance(values.get("urgent", True), bool)
+
+
+def test_the_decorator_without_parentheses_is_refused() -> None:
+    """The sentence says what to write instead."""
+    with pytest.raises(DeclarationError, match=r'@command\("remind"\)'):
+        command(lambda self: None)  # type: ignore[arg-type]
