@@ -78,6 +78,9 @@ accept_pause_s = 0.05
 socket_write_s = 30.0
 #: Longest wait for the peer after our last frame, before the socket is closed.
 connection_linger_s = 0.5
+#: Octets of unary requests longer than one frame that one connection holds, unfinished or at work in handlers, so that
+#: a peer cannot fill the memory with calls; a message of the longest length always finds room.
+grpc_requests_octets = 256 * 1024 * 1024
 #: Octets of custom metadata on one call.
 grpc_metadata_octets = 16_384
 #: Longest ``grpc-message`` we send, before percent-encoding: head blocks must stay under the peer's limit.

@@ -56,6 +56,11 @@ class UnaryBody:
         self._message: bytes | None = None
         self._reader: MessageReader | None = None
 
+    @property
+    def in_pieces(self) -> bool:
+        """Whether the message has come, or is coming, in more than one piece."""
+        return self._reader is not None
+
     def feed(self, data: bytes) -> None:
         """Take the next piece.
 

@@ -35,6 +35,7 @@ class GRPCServer:
 
     Attributes:
         bound: The handlers as connections use them.
+        message_limit_octets: As given.
         draining: New calls are answered as such and do not reach their handlers.
     """
 
@@ -44,6 +45,7 @@ class GRPCServer:
         self.bound: dict[bytes, Bound] = {
             path.encode(): Bound.of(path, handler, message_limit_octets) for path, handler in handlers.items()
         }
+        self.message_limit_octets = message_limit_octets
         self.draining = False
         self._connections: set[ServerConnection] = set()
         self._running = 0

@@ -94,9 +94,11 @@ class ServerCall(ABC):
         task: Runs the handler; None before it has started.
         background: A drain neither refuses this call nor waits for it.
         trailing: Metadata that goes with the status.
+        held_octets: What the connection counts as held by this call.
     """
 
     trailing: Metadata = ()
+    held_octets = 0
 
     def __init__(self, connection: ServerConnection, stream: Stream, info: CallInfo, background: bool) -> None:
         self.connection = connection
@@ -214,6 +216,9 @@ class UnaryCall(ServerCall):
                 self._body.feed(data)
             except FramingError as error:
                 self._refuse(error)
+            if self._body.in_pieces and not self.connection.hold(self, len(data)):
+                text = f"the requests under way on this connection are over {limits.grpc_requests_octets} octets"
+                self._refuse(FramingError(FramingFault.TOO_LARGE, text))
 
     def take_gzip(self) -> None:
         """Take note that the request may be compressed."""
@@ -260,6 +265,8 @@ class UnaryCall(ServerCall):
         self.connection.http2.send_headers(self.stream, trailers_only(code, text, self.trailing), end_stream=True)
 
     def _refuse(self, error: FramingError) -> None:
+        self._body = UnaryBody(0)  # what it holds is of no use any more
+        self.connection.release(self)
         fault = CallFault.TOO_LARGE if error.fault is FramingFault.TOO_LARGE else CallFault.UNDECODABLE
         self.answer_fault(fault, str(error), error.code)
 

@@ -64,6 +64,8 @@ class ServerConnection(Engine):
         # must not get more of them than streams (CVE-2023-44487).
         self._running: set[ServerCall] = set()
         self._starting: list[ServerCall] = []  # those of them whose task begins when the burst has been looked through
+        self._held_octets = 0
+        self._held_limit_octets = max(limits.grpc_requests_octets, server.message_limit_octets)
         self._leaving = False
         self._announced = False
         self._standing: set[int] = set()  # streams that stood still at the last look
@@ -91,7 +93,7 @@ class ServerConnection(Engine):
                 if stream.id in self._standing:
                     self.http2.reset(stream, ErrorCode.CANCEL)
                     if isinstance(call, ServerCall):
-                        call.cancel()
+                        self._drop(call)
                 else:
                     standing.add(stream.id)
             stream.moved = False
@@ -123,7 +125,7 @@ class ServerConnection(Engine):
             self._request_complete(event.stream.user)
         elif isinstance(event, StreamReset):
             if isinstance(event.stream.user, ServerCall):
-                event.stream.user.cancel()
+                self._drop(event.stream.user)
         elif isinstance(event, StreamWritable):
             if isinstance(event.stream.user, ServerCall):
                 event.stream.user.writable.ring()
@@ -148,6 +150,8 @@ class ServerConnection(Engine):
         """Let no call wait for a peer that has gone; their tasks are cancelled with the connection's."""
         for call in self._running:
             call.writable.ring()
+        for stream in self.http2.streams.values():
+            stream.user = None  # of calls that have not begun nothing else would; see call_finished
 
     def _request_complete(self, user: object) -> None:
         if isinstance(user, ServerCall):
@@ -225,9 +229,29 @@ class ServerConnection(Engine):
         self._server.call_started(call)
         self._starting.append(call)
 
+    def hold(self, call: ServerCall, octets: int) -> bool:
+        """Count octets that a call holds until it ends; False where the connection holds too many."""
+        call.held_octets += octets
+        self._held_octets += octets
+        return self._held_octets <= self._held_limit_octets
+
+    def release(self, call: ServerCall) -> None:
+        """Uncount what a call holds."""
+        self._held_octets -= call.held_octets
+        call.held_octets = 0
+
+    def _drop(self, call: ServerCall) -> None:
+        """Let go of a call whose stream was reset; where it runs, its task does the rest."""
+        call.cancel()
+        if call not in self._running:
+            call.stream.user = None
+            self.release(call)
+
     def call_finished(self, call: ServerCall) -> None:
         """Forget a call whose task ends; a stream that it has left open was cancelled, by the peer or by our end."""
         self._running.discard(call)
+        if call.held_octets:
+            self.release(call)
         call.stream.user = None
         call.task = None  # its exception leads back to the call by its frames: a cycle, which only the collector ends
         self._server.call_finished(call)

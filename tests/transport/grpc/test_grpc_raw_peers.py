@@ -324,6 +324,46 @@ async def test_declared_length_over_the_limit(serve: Serve, path: str, octets: i
         await client.still_lives()
 
 
+async def test_large_requests_are_bounded_together(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests within the limit for one are refused where all of a connection hold too much; what ends makes room."""
+    monkeypatch.setattr(limits, "grpc_requests_octets", 3_000_000)
+    started, go = anyio.Event(), anyio.Event()
+
+    async def hold(request: bytes, info: CallInfo) -> bytes:
+        started.set()
+        await go.wait()
+        return b"%d" % len(request)
+
+    async with raw_client(serve, {ECHO: Unary(hold, bytes, bytes)}, message_limit_octets=1_000_000) as client:
+
+        async def send(octets: int, *, end: bool = False) -> Stream:
+            stream = await client.open()
+            client.http2.send_data(stream, (b"\0" + (900_000).to_bytes(4) + bytes(900_000))[:octets], end_stream=end)
+            while stream.queued_octets:
+                await client.flush()
+                client.events += client.http2.receive(await client.byte_stream.receive())
+            await client.flush()
+            return stream
+
+        async def refused(stream: Stream) -> bool:
+            _, status, _ = await client.answer(stream)
+            return status is not None and status.code is StatusCode.RESOURCE_EXHAUSTED
+
+        running = await send(900_005, end=True)
+        with anyio.fail_after(5):
+            await started.wait()
+        unfinished = [await send(900_000) for _ in range(2)]
+        assert await refused(await send(900_000))
+        client.http2.reset(unfinished[0], ErrorCode.CANCEL)
+        finished = await send(900_005, end=True)
+        assert await refused(await send(900_000))
+        go.set()
+        for stream in (running, finished):
+            assert await client.answer(stream) == (200, Status(StatusCode.OK), frame(b"900000"))
+        last = await send(900_005, end=True)
+        assert await client.answer(last) == (200, Status(StatusCode.OK), frame(b"900000"))
+
+
 async def test_truncated_stream(serve: Serve) -> None:
     """A streaming body that ends inside a message is INTERNAL."""
     async with raw_client(serve) as client:
