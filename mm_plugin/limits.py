@@ -96,6 +96,8 @@ hook_timeout_s = 30.0
 hook_deadline_margin_s = 0.5
 #: Longest an API call may take.
 api_timeout_s = 30.0
+#: How long before the end of the enclosing scope a server's DEADLINE_EXCEEDED counts as that end.
+api_scope_end_s = 0.05
 #: Worker threads for blocking handlers.
 hook_threads = 16
 #: Characters of a reason or error text that a hook answers with; people read it.

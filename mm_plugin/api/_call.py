@@ -15,6 +15,7 @@ import anyio.lowlevel
 
 from mm_plugin import limits
 from mm_plugin.api.options import timeout_of
+from mm_plugin.exceptions import StatusCode
 from mm_plugin.transport.link import APICaller, CallFailure, FailureKind
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class APICore:
         """Call one method.
 
         The call may take ``api_timeout_s``, or what ``options`` says instead, or what is left of the enclosing cancel
-        scopes where that is less; then the scope's own cancellation ends it, not an error of ours.
+        scopes where that is less; then the scope's own cancellation ends it, not an error of ours. A server that says
+        earlier that its time is over is heard at once.
 
         Raises:
             PluginAPIError: The server answered with an error, or there was no answer.
@@ -71,7 +73,9 @@ class APICore:
                 method, request, deadline=None if math.isinf(deadline) and deadline > 0 else deadline
             )
         except CallFailure as failure:
-            if failure.kind is FailureKind.DEADLINE and scope_deadline <= own_deadline:
+            late = failure.kind is FailureKind.DEADLINE or failure.code is StatusCode.DEADLINE_EXCEEDED
+            rest_s = scope_deadline - anyio.current_time()
+            if late and scope_deadline <= own_deadline and rest_s <= limits.api_scope_end_s:
                 # Our clock may be a little behind whoever noticed first: let the scope's cancellation arrive.
                 await anyio.sleep_until(scope_deadline)
                 await anyio.lowlevel.checkpoint()

@@ -89,13 +89,17 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
     """Return the exception for a call that brought no response, its class chosen by status code.
 
     ``id`` is split off a text of the form ``id: text``. ``status_code`` is inferred where the server answered with a
-    status, and stays 0 where the call did not reach it or its answer did not reach us.
+    status, and stays 0 where the call did not reach it or its answer did not reach us. DEADLINE_EXCEEDED is said by
+    links too, so only with an id is it the server's own answer.
     """
     text = failure.text
     error_id = failure.id
     if not error_id:
         error_id, text = split_error_text(text)
     error_class = _CLASS_OF_CODE.get(failure.code, PluginAPIError)
+    answered = failure.kind is FailureKind.STATUS
+    if failure.code is StatusCode.DEADLINE_EXCEEDED:
+        answered = bool(error_id)
     if failure.kind is FailureKind.DEADLINE:
         error_class = DeadlineError
     elif failure.kind is FailureKind.LOST:
@@ -105,7 +109,7 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
     return error_class(
         text,
         id=error_id,
-        status_code=http_status_of_code(failure.code) if failure.kind is FailureKind.STATUS else 0,
+        status_code=http_status_of_code(failure.code) if answered else 0,
         code=failure.code,
     )
 
