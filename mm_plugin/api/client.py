@@ -12,6 +12,9 @@ from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import anyio
+import anyio.lowlevel
+
 from mm_plugin import limits
 from mm_plugin.api.methods import APIMethods
 from mm_plugin.api.options import call_timeout
@@ -64,6 +67,7 @@ class PluginAPIClient(APIMethods):
         self._message_limit_octets = message_limit_octets
         self._exits: AsyncExitStack | None = None
         self._sync: SyncAPIMethods | None = None
+        self._loop: object = None  # the event loop's token; None where there was none yet
 
     @classmethod
     def on_link(cls, caller: APICaller, *, api_timeout_s: float = limits.api_timeout_s) -> Self:
@@ -75,14 +79,23 @@ class PluginAPIClient(APIMethods):
         """
         client = cls("", api_timeout_s=api_timeout_s)
         client._caller = caller
+        try:
+            client._loop = anyio.lowlevel.current_token()
+        except anyio.NoEventLoopError:
+            client._loop = None
         return client
+
+    @property
+    def in_its_loop(self) -> bool:
+        """Whether the running event loop is the one that this client was opened in; its connection belongs there."""
+        return self._loop is None or self._loop == anyio.lowlevel.current_token()
 
     @property
     def sync(self) -> SyncAPIMethods:
         """The same methods for blocking code in worker threads: ``self.api.sync.get_user(user_id)``.
 
-        On the event loop's own thread, and in threads that AnyIO did not start, each raises RuntimeError saying what
-        to do instead.
+        On the event loop's own thread, in threads that AnyIO did not start, and in worker threads of an event loop
+        other than the one this client was opened in, each raises RuntimeError saying what to do instead.
         """
         if self._sync is None:
             from mm_plugin.api.sync.methods import SyncAPIMethods
@@ -130,6 +143,7 @@ class PluginAPIClient(APIMethods):
             opened = open_api(self._target, secret=self._secret, message_limit_octets=self._message_limit_octets)
             self._caller = await exits.enter_async_context(opened)
             self._exits = exits.pop_all()
+        self._loop = anyio.lowlevel.current_token()
         return self
 
     async def __aexit__(

@@ -43,11 +43,16 @@ class SyncCore:
 
         Raises:
             DeadlineError: The thread runs a handler whose time is over.
-            RuntimeError: This thread runs an event loop, or is none of its worker threads; nothing was sent.
+            RuntimeError: This thread runs an event loop, or is no worker thread of the client's own; nothing was sent.
         """
         calls = calls_of_this_thread()
 
         async def call() -> _Result:
+            if not self._api.in_its_loop:
+                raise RuntimeError(
+                    f"api.sync.{method.__name__} was called in a worker thread of another event loop than the one that "
+                    f"this client was opened in; open a PluginAPIClient of its own there"
+                )
             if calls is None:
                 return await method(*arguments, **keywords)
             with calls.scope():
