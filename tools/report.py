@@ -80,7 +80,7 @@ def _healthy(server: Server) -> bool:
 
 
 def _warm(server: Server) -> None:
-    """Have as many calls open at once as our servers allow: their memory is kept, and not what a flood leaves behind."""
+    """Have as many calls open at once as our servers allow: memory kept for that is not what a flood leaves behind."""
     with Peer(_port(server), WIDE_GREETING) as peer:
         last = 2 * limits.http2_concurrent_streams - 1
         peer.send(b"".join(call(stream_id, "/t.T/Hang") for stream_id in range(1, last, 2)))

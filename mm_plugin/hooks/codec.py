@@ -62,6 +62,10 @@ class HookCodec:
             for name in row.fields
             if (part := fields[name].message_type) is not None and part.name in JSON_DOCUMENTS
         }
+        # Most hooks: every argument is the field as it stands.
+        self._is_plain = not (self._lists or self._optional or self._documents or row.content_field)
+        self._replaces = tuple(output.replaces for output in row.outputs if output.replaces)
+        self._has_context = "plugin_context" in row.fields
         self._classes: Mapping[str, type[Message]] = {
             output.field: GetMessageClass(cast("Descriptor", results[output.field].message_type))
             for output in row.outputs
@@ -76,6 +80,8 @@ class HookCodec:
         Raises:
             RemoteProtocolError: What should be JSON is not.
         """
+        if self._is_plain:
+            return tuple([getattr(request, field) for field in self.row.fields])
         return tuple(self._argument(field, self._value(request, field)) for field in self.row.fields)
 
     def _argument(self, field: str, value: Any) -> object:
@@ -100,18 +106,14 @@ class HookCodec:
 
     def request_id(self, request: Message) -> str:
         """Return the server's id of the HTTP request behind the call, "" where there is none."""
-        if "plugin_context" not in self.row.fields:
+        if not self._has_context:
             return ""
         context: PluginContext = getattr(request, "plugin_context")  # noqa: B009 - not every request has one
         return context.request_id
 
     def originals(self, request: Message) -> Mapping[str, Any]:
         """Return copies of the fields whose new values a handler may return; the handler may change what it got."""
-        return {
-            output.replaces: deepcopy(self._value(request, output.replaces))
-            for output in self.row.outputs
-            if output.replaces
-        }
+        return {field: deepcopy(self._value(request, field)) for field in self._replaces}
 
     def is_mutated(self, arguments: Sequence[object], originals: Mapping[str, Any]) -> bool:
         """Whether the handler changed an argument in place."""
