@@ -10,6 +10,7 @@ See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, section "Length-Prefixed-Message".
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum, unique
 from struct import Struct
 from typing import NamedTuple
@@ -22,6 +23,9 @@ _PREFIX = Struct(">BI")
 
 #: Octets before every message: one flag and four of length.
 PREFIX_OCTETS = 5
+
+_SMALL_OCTETS = 1_024  # a piece below is copied to others like it, until they are as long as a frame
+_GATHERED_OCTETS = 16_384
 
 
 @unique
@@ -98,44 +102,40 @@ def read_unary(body: bytes, limit_octets: int) -> Message:
 class MessageReader:
     """Finds messages in octets that come in pieces: ``feed`` a piece, then call ``next_message`` until it is None.
 
-    A message that lies whole in one piece is copied once. A length over the limit is refused as soon as its prefix
-    is there; after any fault nothing more is held.
+    A message is copied once, out of the pieces it lies in. A length over the limit is refused as soon as its prefix is
+    there; after any fault nothing more is held.
 
     Args:
         limit_octets: Longest message taken.
     """
 
-    __slots__ = ("_buffer", "_compressed", "_fault", "_length", "_limit_octets", "_offset")
+    __slots__ = ("_compressed", "_fault", "_length", "_limit_octets", "_offset", "_pieces", "waiting_octets")
 
     def __init__(self, limit_octets: int) -> None:
         self._limit_octets = limit_octets
-        # A piece as it came; a bytearray only while a message lies across pieces.
-        self._buffer: bytes | bytearray = b""
-        self._offset = 0
+        #: Octets held that belong to no message handed out yet, without a prefix already read.
+        self.waiting_octets = 0
+        # Pieces as they came; small ones are gathered, so that many of them cost no more than their octets.
+        self._pieces: deque[bytes | bytearray] = deque()
+        self._offset = 0  # in the first piece
         self._length = -1  # of the message whose prefix has been read
         self._compressed = False
         self._fault: FramingError | None = None
-
-    @property
-    def waiting_octets(self) -> int:
-        """Octets held that belong to no message handed out yet, without a prefix already read."""
-        return len(self._buffer) - self._offset
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body; after a fault it is dropped."""
         if self._fault is not None or not data:
             return
-        buffer, offset = self._buffer, self._offset
-        if offset == len(buffer):
-            self._buffer = data
-            self._offset = 0
-            return
-        if isinstance(buffer, bytes):
-            buffer = self._buffer = bytearray(memoryview(buffer)[offset:])
+        self.waiting_octets += len(data)
+        pieces = self._pieces
+        if pieces and len(data) < _SMALL_OCTETS:
+            last = pieces[-1]
+            if isinstance(last, bytearray) and len(last) < _GATHERED_OCTETS:
+                last += data
+            else:
+                pieces.append(bytearray(data))
         else:
-            del buffer[:offset]
-        self._offset = 0
-        buffer += data
+            pieces.append(data)
 
     def next_message(self) -> Message | None:
         """Return the next whole message; None where more octets are needed.
@@ -146,25 +146,37 @@ class MessageReader:
         if self._fault is not None:
             raise self._fault
         if self._length < 0:
-            if len(self._buffer) - self._offset < PREFIX_OCTETS:
+            if self.waiting_octets < PREFIX_OCTETS:
                 return None
-            flag, length = _PREFIX.unpack_from(self._buffer, self._offset)
+            flag, length = _PREFIX.unpack(self._take(PREFIX_OCTETS))
             try:
                 _check(flag, length, self._limit_octets)
             except FramingError as fault:
                 self._give_up(fault)
                 raise
-            self._offset += PREFIX_OCTETS
             self._length = length
             self._compressed = flag == 1
-        start, end = self._offset, self._offset + self._length
-        if len(self._buffer) < end:
+        if self.waiting_octets < self._length:
             return None
-        with memoryview(self._buffer) as view:
-            data = bytes(view[start:end])
-        self._offset = end
+        data = self._take(self._length)
         self._length = -1
         return Message(data, self._compressed)
+
+    def _take(self, octets: int) -> bytes:
+        """Return and forget the first octets; there are as many."""
+        self.waiting_octets -= octets
+        pieces, offset = self._pieces, self._offset
+        parts: list[memoryview] = []
+        while octets:
+            view = memoryview(pieces[0])[offset : offset + octets]
+            parts.append(view)
+            octets -= len(view)
+            offset += len(view)
+            if offset == len(pieces[0]):
+                pieces.popleft()
+                offset = 0
+        self._offset = offset
+        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
 
     def finish(self) -> None:
         """Check that the body may end here; call it when ``next_message`` has nothing more.
@@ -172,15 +184,15 @@ class MessageReader:
         Raises:
             FramingError: It ends inside a message, or a fault was met before.
         """
-        if self._fault is None and (self._length >= 0 or self._offset < len(self._buffer)):
+        if self._fault is None and (self._length >= 0 or self.waiting_octets):
             self._give_up(FramingError(FramingFault.TRUNCATED))
         if self._fault is not None:
             raise self._fault
 
     def _give_up(self, fault: FramingError) -> None:
         self._fault = fault
-        self._buffer = b""
-        self._offset = 0
+        self._pieces.clear()
+        self._offset = self.waiting_octets = 0
 
 
 def _check(flag: int, length: int, limit_octets: int) -> None:
