@@ -34,7 +34,7 @@ async def supervise(
     Reports started once calls can arrive and health says so, or once it is known that they never will because a stop
     was asked before; ``stop.phase`` tells which. The order of the stop: health NOT_SERVING, no new
     calls, a grace for the running ones, on_deactivate if it has not run, the activation's group cancelled and
-    joined, the link closed. Cancellation skips to the last two.
+    joined, the link closed, which answers the hooks that still run. Cancellation and a crash skip to the last two.
 
     Args:
         plugin: The plugin.
@@ -46,22 +46,24 @@ async def supervise(
         BaseExceptionGroup: A task of the plugin crashed.
     """
     stop = stop or StopControl()
-    activation = _Activation(plugin, stop)
-    try:
-        async with anyio.create_task_group() as tasks:
+    activation, serving = _Activation(plugin, stop), _Serving(link, stop)
+    async with anyio.create_task_group() as tasks:
+        try:
             await tasks.start(activation.run, name="activation")
-            await tasks.start(_serve, link, plugin, stop, name="link")
+            await tasks.start(serving.run, plugin, name="link")
             tasks.start_soon(_pass_on_stop, link, stop, name="stop asked by the host")
             if stop.note_started():
                 link.set_serving(True)
             task_status.started()
             await stop.wait_asked()
             await _stop(plugin, link, stop, activation)
-            tasks.cancel_scope.cancel()
-    finally:
-        link.set_serving(False)
-        with anyio.move_on_after(limits.cleanup_s, shield=True):
-            await link.aclose()
+        except BaseException:
+            with anyio.move_on_after(limits.cleanup_s / 2, shield=True):
+                await activation.cancel()
+            raise
+        finally:
+            await serving.end()
+        tasks.cancel_scope.cancel()
 
 
 class _Activation:
@@ -88,10 +90,28 @@ class _Activation:
         await self._over.wait()
 
 
-async def _serve(link: PluginLink, plugin: Supervised, stop: StopControl, *, task_status: TaskStatus[None]) -> None:
-    await link.serve(plugin.receiver, task_status=task_status)
-    if stop.phase is Phase.SERVING:
-        stop.hurry("the link has ended")
+class _Serving:
+    """The task that serves the link, which outlives a crash and a cancellation until running hooks are answered."""
+
+    def __init__(self, link: PluginLink, stop: StopControl) -> None:
+        self._link = link
+        self._stop = stop
+        self._scope = anyio.CancelScope(shield=True)
+        self._ending = False
+
+    async def run(self, plugin: Supervised, *, task_status: TaskStatus[None]) -> None:
+        with self._scope:
+            await self._link.serve(plugin.receiver, task_status=task_status)
+        if not self._ending and self._stop.phase is Phase.SERVING:
+            self._stop.hurry("the link has ended")
+
+    async def end(self) -> None:
+        """Close the link, even while everything is being cancelled."""
+        self._ending = True
+        self._link.set_serving(False)
+        with anyio.move_on_after(limits.cleanup_s, shield=True):
+            await self._link.aclose()
+        self._scope.cancel()
 
 
 async def _pass_on_stop(link: PluginLink, stop: StopControl) -> None:

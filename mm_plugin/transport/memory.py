@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -93,6 +94,7 @@ class MemoryPluginLink:
         self._tasks: TaskGroup | None = None
         self._receiver: HookReceiver | None = None
         self._running = 0
+        self._hooks: dict[_Call, HookCall] = {}
         self._idle = anyio.Event()
         self._stop_asked = anyio.Event()
         self._closing = anyio.Event()
@@ -154,7 +156,12 @@ class MemoryPluginLink:
         return self._running
 
     async def aclose(self) -> None:
-        """Cut what still runs and end ``serve``."""
+        """Answer running hooks by their policies, cut what still runs and end ``serve``; see PluginLink."""
+        self._draining = True
+        with anyio.move_on_after(limits.cleanup_s):
+            async with anyio.create_task_group() as answers:
+                for call, hook_call in self._hooks.items():
+                    answers.start_soon(self._answer_stopping, call, hook_call)
         self._closing.set()
         if self._tasks is not None:
             await self._closed.wait()
@@ -194,15 +201,31 @@ class MemoryPluginLink:
     async def _run_hook(self, call: _Call, hook_call: HookCall) -> None:
         receiver = self._receiver
         assert receiver is not None
+        self._hooks[call] = hook_call
         with self._counted(call), call.scope:
-            try:
-                response = await receiver.handle_hook(hook_call)
-                call.outcome = type(response).FromString(response.SerializeToString())
-            except CallFailure as failure:
-                call.outcome = failure
-            except Exception:
-                logger.exception("hook %s crashed outside its handler", hook_call.name)
-                call.outcome = CallFailure("internal error", code=StatusCode.INTERNAL)
+            await self._answer_hook(receiver, call, hook_call)
+
+    async def _answer_hook(self, receiver: HookReceiver, call: _Call, hook_call: HookCall) -> None:
+        outcome: Message | CallFailure
+        try:
+            response = await receiver.handle_hook(hook_call)
+            outcome = type(response).FromString(response.SerializeToString())
+        except CallFailure as failure:
+            outcome = failure
+        except Exception:
+            logger.exception("hook %s crashed outside its handler", hook_call.name)
+            outcome = CallFailure("internal error", code=StatusCode.INTERNAL)
+        if not call.done.is_set():  # else the policy was faster, since the link closes
+            call.outcome = outcome
+
+    async def _answer_stopping(self, call: _Call, hook_call: HookCall) -> None:
+        """Answer a running hook by its policy, then cancel its handler, which may resist."""
+        receiver = self._receiver
+        assert receiver is not None
+        text = "the plugin stopped before its handler had finished"
+        await self._answer_hook(receiver, call, replace(hook_call, request=CallFault.DRAINING, text=text))
+        call.done.set()
+        call.scope.cancel()
 
     async def _run_http(self, call: _Call, http: MemoryHTTP) -> None:
         receiver = self._receiver
@@ -223,6 +246,10 @@ class MemoryPluginLink:
         self._running += change
         if not self._running:
             self._idle.set()
+
+    def forget(self, call: _Call) -> None:
+        """Keep no call that is over."""
+        self._hooks.pop(call, None)
 
     @property
     def stop_asked(self) -> anyio.Event:
@@ -250,6 +277,7 @@ class _Counted:
         self._link.count(1)
 
     def __exit__(self, *_: object) -> None:
+        self._link.forget(self._call)
         self._link.count(-1)
         self._call.done.set()
 

@@ -84,8 +84,17 @@ async def test_http_is_refused_while_draining(open_link: OpenPair) -> None:
             await get()
 
 
-async def test_closing_the_plugins_end_ends_running_calls(open_link: OpenPair) -> None:
-    """A running handler is cancelled; its caller gets one clear failure; serve ends; closing twice is fine."""
+@pytest.mark.parametrize(
+    ("name", "request_message", "answer"),
+    [
+        (NAME, REQUEST, hooks_message_pb2.MessageWillBePostedResponse(rejection_reason="DRAINING")),
+        ("MessageHasBeenPosted", hooks_message_pb2.MessageHasBeenPostedRequest(post=post_pb2.Post(message="x")), None),
+    ],
+)
+async def test_closing_the_plugins_end_ends_running_calls(
+    open_link: OpenPair, name: str, request_message: Message, answer: Message | None
+) -> None:
+    """A running handler is cancelled; its policy answers, or its caller gets one clear failure; twice is fine."""
     running, cancelled = anyio.Event(), anyio.Event()
 
     async def hang(call: HookCall) -> Message:
@@ -96,13 +105,14 @@ async def test_closing_the_plugins_end_ends_running_calls(open_link: OpenPair) -
             cancelled.set()
         raise AssertionError
 
-    failures: list[CallFailure] = []
+    outcomes: list[Message | None] = []
     async with open_link(Plugin(on_hook=hang), Server()) as (plugin, host):
 
         async def call() -> None:
-            with pytest.raises(CallFailure) as caught:
-                await host.call_hook(NAME, REQUEST)
-            failures.append(caught.value)
+            try:
+                outcomes.append(await host.call_hook(name, request_message))
+            except CallFailure:
+                outcomes.append(None)
 
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
@@ -112,5 +122,30 @@ async def test_closing_the_plugins_end_ends_running_calls(open_link: OpenPair) -
                 assert cancelled.is_set()
             await plugin.aclose()
             with pytest.raises(CallFailure):
-                await host.call_hook(NAME, REQUEST, deadline=anyio.current_time() + 0.5)
-    assert len(failures) == 1
+                await host.call_hook(name, request_message, deadline=anyio.current_time() + 0.5)
+    assert outcomes == [answer]
+
+
+async def test_closing_answers_hooks_whose_handlers_resist(open_link: OpenPair) -> None:
+    """A handler that goes on after its cancellation does not hold the decision up; what it returns is too late."""
+    running, release = anyio.Event(), anyio.Event()
+
+    async def resist(call: HookCall) -> Message:
+        running.set()
+        with anyio.CancelScope(shield=True):
+            await release.wait()
+        return RESPONSE
+
+    answers: list[Message] = []
+    async with open_link(Plugin(on_hook=resist), Server()) as (plugin, host):
+
+        async def call() -> None:
+            answers.append(await host.call_hook(NAME, REQUEST))
+            release.set()
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                await running.wait()
+                await plugin.aclose()
+    assert answers == [hooks_message_pb2.MessageWillBePostedResponse(rejection_reason="DRAINING")]

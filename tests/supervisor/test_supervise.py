@@ -96,8 +96,8 @@ async def running(plugin: RecordingPlugin) -> AsyncIterator[Rig]:
 
 
 async def call_and_forget(host: MemoryHostLink) -> None:
-    with pytest.raises(CallFailure):
-        await host.call_hook("OnActivate", Empty())
+    """Call a hook that is cut; the policy of RecordingPlugin answers it."""
+    assert await host.call_hook("OnActivate", Empty()) == Empty()
 
 
 async def test_idle_plugin_stops_in_order_when_the_host_asks() -> None:
@@ -141,7 +141,7 @@ async def test_hanging_call_is_cut_when_the_grace_is_over() -> None:
         rig.stop.ask("test", within_s=0.2)
         await rig.ended.wait()
         assert anyio.current_time() - start < 2
-    assert plugin.log == ["deactivate", "activation cancelled", "hook cancelled"]
+    assert plugin.log == ["deactivate", "activation cancelled", "refused", "hook cancelled"]
 
 
 async def test_hanging_on_deactivate_is_cut() -> None:
@@ -162,7 +162,7 @@ async def test_second_signal_skips_to_cancel() -> None:
         rig.stop.ask("first", within_s=3600)
         await anyio.wait_all_tasks_blocked()
         rig.stop.hurry("second")
-    assert plugin.log == ["activation cancelled", "hook cancelled"]
+    assert plugin.log == ["activation cancelled", "refused", "hook cancelled"]
 
 
 async def test_asking_again_shortens_a_stop_under_way() -> None:
@@ -174,18 +174,18 @@ async def test_asking_again_shortens_a_stop_under_way() -> None:
         rig.stop.ask("signal", within_s=3600)
         await anyio.wait_all_tasks_blocked()
         await rig.host.ask_stop()
-    assert plugin.log == ["deactivate", "activation cancelled", "hook cancelled"]
+    assert plugin.log == ["deactivate", "activation cancelled", "refused", "hook cancelled"]
 
 
 async def test_crash_of_a_plugin_task_ends_everything() -> None:
-    """What a task of the plugin raises comes out of supervise, and calls are cut."""
+    """What a task of the plugin raises comes out of supervise, and running hooks are answered by their policies."""
     plugin = RecordingPlugin()
     with pytest.RaisesGroup(pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="boom"))):
         async with running(plugin) as rig, anyio.create_task_group() as calls:
             calls.start_soon(call_and_forget, rig.host)
             await plugin.hook_started.wait()
             plugin.crash.set()
-    assert plugin.log == ["hook cancelled"]
+    assert plugin.log == ["refused", "hook cancelled"]
     assert rig.stop.phase is Phase.CANCELLING
 
 
@@ -220,6 +220,19 @@ async def test_cancellation_cancels_the_activation_and_closes_the_link() -> None
     assert plugin.log == ["activation cancelled"]
     with pytest.raises(CallFailure):
         await rig.host.check_health()
+
+
+async def test_cancellation_answers_running_hooks() -> None:
+    """Cancelled from outside, a running hook is answered by its policy once the activation has ended."""
+    plugin = RecordingPlugin()
+    rig = Rig(plugin)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as calls, anyio.create_task_group() as tasks:
+            await tasks.start(rig.run)
+            calls.start_soon(call_and_forget, rig.host)
+            await plugin.hook_started.wait()
+            tasks.cancel_scope.cancel()
+    assert plugin.log == ["activation cancelled", "refused", "hook cancelled"]
 
 
 async def test_every_change_of_the_end_is_told() -> None:

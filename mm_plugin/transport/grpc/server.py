@@ -37,6 +37,7 @@ class GRPCServer:
         bound: The handlers as connections use them.
         message_limit_octets: As given.
         draining: New calls are answered as such and do not reach their handlers.
+        closing: The same for calls of clients that do not know of the drain yet.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class GRPCServer:
         }
         self.message_limit_octets = message_limit_octets
         self.draining = False
+        self.closing = False
         self._connections: set[ServerConnection] = set()
         self._running = 0
         self._drained = Bell()
@@ -122,8 +124,16 @@ class GRPCServer:
         return self._running
 
     async def aclose(self) -> None:
-        """Cut what still runs and end ``serve``; returns when no connection is left. Safe to call twice."""
-        self.draining = True
+        """Cut what still runs and end ``serve``; returns when no connection is left. Safe to call twice.
+
+        Unary calls whose handlers have a policy are answered by it before they are cut, within ``limits.cleanup_s``.
+        """
+        self.draining = self.closing = True
+        with anyio.move_on_after(limits.cleanup_s):
+            async with anyio.create_task_group() as answers:
+                for connection in self._connections:
+                    for call in connection.policy_calls():
+                        answers.start_soon(call.answer_stopping)
         self._closing.set()
         for connection in self._connections:
             connection.close_soon()

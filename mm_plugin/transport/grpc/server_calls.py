@@ -254,6 +254,24 @@ class UnaryCall(ServerCall):
         else:
             self.connection.start(self)
 
+    @property
+    def has_policy(self) -> bool:
+        """Whether the handler has an answer for calls that it cannot finish."""
+        return self._handler.on_fault is not None
+
+    async def answer_stopping(self) -> None:
+        """Answer by the handler's policy since the server closes, then cancel the handler.
+
+        The answer comes first: a handler that resists its cancellation must not hold a decision up.
+        """
+        try:
+            await self._answer_by_policy(CallFault.DRAINING, "the plugin stopped before its handler had finished")
+        except Exception as error:  # noqa: BLE001 - as in _answer
+            self.finish_by(error)
+        self.connection.http2.stop_request(self.stream)
+        self.connection.write_soon()
+        self.cancel()
+
     async def _answer_by_policy(self, fault: CallFault, text: str) -> None:
         if self._handler.on_fault is None:
             super().answer_fault(fault, text)
@@ -273,6 +291,8 @@ class UnaryCall(ServerCall):
     async def _respond(self, response: bytes) -> None:
         if self.connection.http2.output_octets >= limits.http2_output_octets:
             await self.connection.wait_output()
+        if self.stream.ending or self.stream.closed:
+            return  # the policy was faster, since the server closes
         if len(response) > self._bound.limit_octets:
             text = f"the response has {len(response)} octets, the limit is {self._bound.limit_octets}"
             self.finish(StatusCode.RESOURCE_EXHAUSTED, text)

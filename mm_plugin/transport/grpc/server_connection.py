@@ -101,6 +101,11 @@ class ServerConnection(Engine):
         self.write_soon()
         self._close_if_left()
 
+    def policy_calls(self) -> list[UnaryCall]:
+        """Return the calls without an answer whose handlers have a policy for that."""
+        calls = [stream.user for stream in self.http2.streams.values()]
+        return [call for call in calls if isinstance(call, UnaryCall) and call.has_policy and not call.stream.ending]
+
     @property
     def unheard(self) -> bool:
         """Whether the peer has not yet heard that we are leaving, so that it may still send calls in good faith."""
@@ -188,7 +193,7 @@ class ServerConnection(Engine):
         call = bound.call(self, stream, CallInfo(bound.path, head, deadline, self._peer))
         if encoding == GZIP:
             call.take_gzip()
-        if self._server.draining and not self._announced and not call.background:
+        if self._server.draining and (self._server.closing or not self._announced) and not call.background:
             call.answer_fault(CallFault.DRAINING, CallFault.DRAINING.value)
         elif isinstance(call, StreamingCall):
             self.start(call)
