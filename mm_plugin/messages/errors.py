@@ -11,6 +11,7 @@ code (``wire/error_text.py`` has the table). Inside a response it sends all fiel
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 from mm_plugin.exceptions import (
@@ -63,6 +64,8 @@ _CLASS_OF_CODE: dict[StatusCode, type[PluginAPIError]] = {
     StatusCode.UNAVAILABLE: UnavailableError,
 }
 
+_RATE_LIMIT = re.compile(r"rate[ ._-]?limit|too[ ._-]many[ ._-](?:requests|calls)", re.IGNORECASE)
+
 
 # -- the calling side -----------------------------------------------------------------------------------------
 
@@ -90,7 +93,8 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
 
     ``id`` is split off a text of the form ``id: text``. ``status_code`` is inferred where the server answered with a
     status, and stays 0 where the call did not reach it or its answer did not reach us. DEADLINE_EXCEEDED is said by
-    links too, so only with an id is it the server's own answer.
+    links too, so only with an id is it the server's own answer. RESOURCE_EXHAUSTED stands for 413 and 429 alike: the
+    words say which where they speak of a rate limit, and ``status_code`` stays 0.
     """
     text = failure.text
     error_id = failure.id
@@ -100,6 +104,10 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
     answered = failure.kind is FailureKind.STATUS
     if failure.code is StatusCode.DEADLINE_EXCEEDED:
         answered = bool(error_id)
+    elif failure.code is StatusCode.RESOURCE_EXHAUSTED:
+        answered = False
+        if _RATE_LIMIT.search(error_id) or _RATE_LIMIT.search(text):
+            error_class = RateLimitedError
     if failure.kind is FailureKind.DEADLINE:
         error_class = DeadlineError
     elif failure.kind is FailureKind.LOST:

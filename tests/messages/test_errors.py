@@ -45,7 +45,7 @@ BY_CODE = [
     (StatusCode.PERMISSION_DENIED, PermissionDeniedError, 403),
     (StatusCode.NOT_FOUND, NotFoundError, 404),
     (StatusCode.ALREADY_EXISTS, AlreadyExistsError, 409),
-    (StatusCode.RESOURCE_EXHAUSTED, TooLargeError, 413),
+    (StatusCode.RESOURCE_EXHAUSTED, TooLargeError, 0),
     (StatusCode.UNIMPLEMENTED, PluginAPIError, 501),
     (StatusCode.UNAVAILABLE, UnavailableError, 503),
     (StatusCode.DEADLINE_EXCEEDED, DeadlineError, 504),

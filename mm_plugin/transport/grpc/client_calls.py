@@ -20,6 +20,7 @@ from mm_plugin.transport.link import FailureKind
 from mm_plugin.wire.grpc import (
     GZIP,
     FramingError,
+    FramingFault,
     Status,
     decode_metadata,
     is_grpc_content_type,
@@ -93,22 +94,24 @@ class ClientCall(ABC):
         if code is ErrorCode.REFUSED_STREAM:
             self.fail(StatusCode.UNAVAILABLE, "the peer did not take the call", FailureKind.REFUSED)
         else:
-            self.fail(status_of_reset(code), f"the peer reset the call ({code.name})")
+            self.fail(status_of_reset(code), f"the peer reset the call ({code.name})", FailureKind.LOST)
 
     # -- the end ----------------------------------------------------------------------------------------------
 
     def _conclude(self, head: Head | None, default: Status | None = None) -> None:
         status = None if head is None else read_status(head.fields)
+        kind = FailureKind.LOST if status is None else FailureKind.STATUS
         status = status or default or Status(StatusCode.UNKNOWN, "the response ended without a status")
         if head is not None:
             try:
                 self.trailing_metadata = decode_metadata(head.fields)
             except RemoteProtocolError as error:
-                status = Status(StatusCode.INTERNAL, str(error))
+                status, kind = Status(StatusCode.INTERNAL, str(error)), FailureKind.LOST
         if status.code is StatusCode.OK:
             self.end(None)
         else:
-            kind = FailureKind.DEADLINE if status.code is StatusCode.DEADLINE_EXCEEDED else FailureKind.STATUS
+            if kind is FailureKind.STATUS and status.code is StatusCode.DEADLINE_EXCEEDED:
+                kind = FailureKind.DEADLINE
             self.fail(status.code, status.text, kind)
 
     def fail(self, code: StatusCode, text: str, kind: FailureKind = FailureKind.STATUS) -> None:
@@ -153,7 +156,7 @@ class UnaryClientCall(ClientCall):
         try:
             self._body.feed(data)
         except FramingError as error:
-            self.fail(error.code, f"the response: {error}")
+            self.end(_broken(error))
 
     async def result(self) -> bytes:
         """Wait for the response.
@@ -174,7 +177,7 @@ class UnaryClientCall(ClientCall):
         try:
             return self._body.finish()
         except FramingError as error:
-            raise GRPCStatusError(error.code, f"the response: {error}") from error
+            raise _broken(error) from error
 
 
 class StreamingClientCall(ClientCall):
@@ -220,7 +223,7 @@ class StreamingClientCall(ClientCall):
             try:
                 return decode_metadata(self.head.fields)
             except RemoteProtocolError as error:
-                self.fail(StatusCode.INTERNAL, str(error))
+                self.fail(StatusCode.INTERNAL, str(error), FailureKind.LOST)
         if self.failure is not None:
             raise self.failure
         return ()
@@ -231,8 +234,9 @@ class StreamingClientCall(ClientCall):
             with anyio.CancelScope(deadline=self._deadline) as scope:
                 return await self._incoming.receive()
         except FramingError as error:
-            self.fail(error.code, f"the response: {error}")
-            raise GRPCStatusError(error.code, f"the response: {error}") from error
+            failure = _broken(error)
+            self.end(failure)
+            raise failure from error
         assert scope.cancelled_caught
         self.fail_deadline()
         assert self.failure is not None
@@ -272,3 +276,10 @@ class StreamingClientCall(ClientCall):
     def _credit(self, octets: int) -> None:
         self.connection.http2.consumed(self.stream, octets)
         self.connection.write_soon()
+
+
+def _broken(error: FramingError) -> GRPCStatusError:
+    """Return what a call fails with whose response is not the message it should be."""
+    if error.fault is FramingFault.TOO_LARGE:
+        return GRPCStatusError(error.code, f"the response: {error}; the server may have carried the call out")
+    return GRPCStatusError(error.code, f"the response: {error}", kind=FailureKind.LOST)

@@ -369,7 +369,7 @@ def _unary(cardinality: Cardinality) -> tuple[bool, bool]:
 def _their_error(error: GRPCStatusError) -> Exception:
     if error.kind is FailureKind.DEADLINE:
         return TimeoutError("Deadline exceeded")
-    if error.kind is FailureKind.LOST:
+    if error.kind is FailureKind.LOST and error.code is StatusCode.UNAVAILABLE:  # the connection, not this call alone
         return StreamTerminatedError(error.text)
     if error.kind is FailureKind.UNREACHABLE:
         return ConnectionError(error.text)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import decoder_of, encoder_of
+from mm_plugin.transport.link import FailureKind
 from mm_plugin.wire.grpc import FramingError, compress, frame
 
 if TYPE_CHECKING:
@@ -196,4 +197,5 @@ def decode(decoder: Callable[[bytes], T], data: bytes) -> T:
     try:
         return decoder(data)
     except Exception as error:  # each message library has its own
-        raise GRPCStatusError(StatusCode.INTERNAL, f"the message cannot be decoded: {error}") from error
+        text = f"the message cannot be decoded: {error}"
+        raise GRPCStatusError(StatusCode.INTERNAL, text, kind=FailureKind.LOST) from error

@@ -607,7 +607,7 @@ async def test_strange_responses(act: Callable[[RawPeer, Stream], None], code: S
 )
 @pytest.mark.parametrize("begin", [(), RESPONSE_HEAD])
 async def test_resets(error: ErrorCode, code: StatusCode, begin: Fields) -> None:
-    """rst_after_header, rst_during_data: a reset becomes the status its code stands for."""
+    """rst_after_header, rst_during_data: a reset becomes the status its code stands for; what was done is unknown."""
 
     def act(peer: RawPeer, stream: Stream) -> None:
         if begin:
@@ -619,7 +619,7 @@ async def test_resets(error: ErrorCode, code: StatusCode, begin: Fields) -> None
         with pytest.raises(GRPCStatusError) as caught:
             await channel.unary(ECHO, b"", bytes)
         assert caught.value.code is code
-        assert caught.value.kind is FailureKind.STATUS
+        assert caught.value.kind is FailureKind.LOST
 
 
 async def test_refused_stream_is_tried_again() -> None:
