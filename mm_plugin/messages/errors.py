@@ -47,6 +47,7 @@ _CLASS_OF_HTTP_STATUS: dict[int, type[PluginAPIError]] = {
     413: TooLargeError,
     429: RateLimitedError,
     503: UnavailableError,
+    504: DeadlineError,
 }
 _HTTP_STATUS_OF_CLASS = {error_class: status for status, error_class in _CLASS_OF_HTTP_STATUS.items()}
 
@@ -158,4 +159,5 @@ def failure_of_error(error: PluginAPIError) -> CallFailure:
 
 
 def _http_status_of_error(error: PluginAPIError) -> int:
-    return error.status_code or _HTTP_STATUS_OF_CLASS.get(type(error), 0) or http_status_of_code(error.code)
+    of_class = (_HTTP_STATUS_OF_CLASS[base] for base in type(error).__mro__ if base in _HTTP_STATUS_OF_CLASS)
+    return error.status_code or next(of_class, 0) or http_status_of_code(error.code)

@@ -13,8 +13,11 @@ from mm_plugin.exceptions import StatusCode
 
 __all__ = ("code_of_http_status", "http_status_of_code", "join_error_text", "split_error_text")
 
-#: Ids are words in several parts, such as ``app.user.missing.error``; a lone word before a colon is prose.
-_ERROR_TEXT = re.compile(r"([A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)+):(?: (.*))?", re.DOTALL)
+#: Ids begin with a letter and have two dots, such as ``app.user.missing``, or one and an underscore; others are prose,
+#: such as addresses and file names.
+_ERROR_TEXT = re.compile(
+    r"((?=[^:]*\.[^:]*[._]|[^:]*_[^:]*\.)[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)+):(?: (.*))?", re.DOTALL
+)
 
 _CODE_OF_HTTP_STATUS = {
     400: StatusCode.INVALID_ARGUMENT,
@@ -26,6 +29,7 @@ _CODE_OF_HTTP_STATUS = {
     429: StatusCode.RESOURCE_EXHAUSTED,
     501: StatusCode.UNIMPLEMENTED,
     503: StatusCode.UNAVAILABLE,
+    504: StatusCode.DEADLINE_EXCEEDED,
 }
 _HTTP_STATUS_OF_CODE = {
     StatusCode.OK: 200,
@@ -46,7 +50,9 @@ _HTTP_STATUS_OF_CODE = {
 
 
 def split_error_text(text: str) -> tuple[str, str]:
-    """Return the id and the text of ``id: text``; ("", text) where no id stands before it."""
+    """Return the id and the text of ``id: text``; ("", text) where no id stands before it, not even an empty one."""
+    if text.startswith(": "):
+        return "", text[2:]
     match = _ERROR_TEXT.fullmatch(text)
     return (match[1], match[2] or "") if match is not None else ("", text)
 
@@ -57,7 +63,10 @@ def join_error_text(id: str, text: str) -> str:  # noqa: A002 - the wire's own n
 
 
 def code_of_http_status(status: int) -> StatusCode:
-    """Return the status code for an error's HTTP status, as the Go host chooses it; INTERNAL where it has no row."""
+    """Return the status code for an error's HTTP status, as the Go host chooses it; INTERNAL where it has no row.
+
+    504 is a row of our own, so that a DeadlineError stays one.
+    """
     return _CODE_OF_HTTP_STATUS.get(status, StatusCode.INTERNAL)
 
 

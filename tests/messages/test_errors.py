@@ -23,6 +23,11 @@ from mm_plugin.exceptions import (
 from mm_plugin.messages.errors import app_error_of, error_of_app_error, error_of_failure, failure_of_error
 from mm_plugin.transport.link import CallFailure, FailureKind
 
+
+class NoSuchGameError(NotFoundError):
+    """An author's own kind of NotFoundError."""
+
+
 BY_STATUS = [
     (400, ValidationError, StatusCode.INVALID_ARGUMENT),
     (401, UnauthenticatedError, StatusCode.UNAUTHENTICATED),
@@ -33,6 +38,7 @@ BY_STATUS = [
     (429, RateLimitedError, StatusCode.RESOURCE_EXHAUSTED),
     (501, PluginAPIError, StatusCode.UNIMPLEMENTED),
     (503, UnavailableError, StatusCode.UNAVAILABLE),
+    (504, DeadlineError, StatusCode.DEADLINE_EXCEEDED),
     (500, PluginAPIError, StatusCode.INTERNAL),
     (422, PluginAPIError, StatusCode.INTERNAL),
     (0, PluginAPIError, StatusCode.INTERNAL),
@@ -131,6 +137,10 @@ def test_no_http_status_where_the_server_did_not_answer(kind: FailureKind, error
         (PluginAPIError("x", code=StatusCode.ABORTED), StatusCode.ABORTED),
         (RateLimitedError("x"), StatusCode.RESOURCE_EXHAUSTED),
         (NotFoundError("x"), StatusCode.NOT_FOUND),
+        (NoSuchGameError("x"), StatusCode.NOT_FOUND),
+        (DeadlineError("x"), StatusCode.DEADLINE_EXCEEDED),
+        (DeadlineError("x", status_code=504), StatusCode.DEADLINE_EXCEEDED),
+        (ConnectionLostError("x"), StatusCode.UNAVAILABLE),
         (PluginAPIError("x"), StatusCode.INTERNAL),
     ],
 )
@@ -144,6 +154,10 @@ def test_the_status_sent_follows_http_status_then_code_then_class(error: PluginA
     [
         (NotFoundError("x"), 404),
         (NotFoundError("x", status_code=410), 410),
+        (NoSuchGameError("x"), 404),
+        (DeadlineError("x"), 504),
+        (DeadlineError("x", code=StatusCode.DEADLINE_EXCEEDED), 504),
+        (ConnectionLostError("x"), 503),
         (PluginAPIError("x", code=StatusCode.UNAVAILABLE), 503),
         (PluginAPIError("x"), 500),
     ],
