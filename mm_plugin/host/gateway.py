@@ -17,6 +17,7 @@ from typing import ClassVar, cast
 
 import anyio
 
+from mm_plugin import limits
 from mm_plugin.exceptions import MMPluginError, StatusCode
 from mm_plugin.host.gateway_request import Incoming, Session
 from mm_plugin.host.http_server import Receive, Scope, Send
@@ -100,10 +101,15 @@ class _Exchange:
         self._send = send
         self._call: HTTPCall | None = None
         self._settled = anyio.Event()  # whether there is a call to upload to
+        self._ending = False  # the last message is on its way
         self.broken = ""
 
     async def upload(self, receive: Receive, both: anyio.CancelScope) -> None:
-        """Pass the body to the plugin, and watch for the client's going, which cancels ``both`` tasks."""
+        """Pass the body to the plugin, and watch for the client's going, which cancels ``both`` tasks.
+
+        Within the last ``send`` hypercorn says http.disconnect by itself, before it closes the connection or makes it
+        ready for the next request: that must not be cancelled, but may not last either.
+        """
         await self._settled.wait()
         while (message := await receive())["type"] == "http.request":
             if self._call is None:
@@ -115,7 +121,10 @@ class _Exchange:
                     self._call = None
             except CallFailure:
                 self._call = None  # the task that waits for the answer hears of it too
-        both.cancel()
+        if self._ending:
+            both.deadline = anyio.current_time() + limits.cleanup_s
+        else:
+            both.cancel()
 
     async def answer(self, link: HostLink | None) -> None:
         """Pass the plugin's response to the client, or answer with a page."""
@@ -156,7 +165,7 @@ class _Exchange:
                 break
             if part.data:  # a flush alone has nothing to do: the server keeps nothing back
                 await self._send({"type": "http.response.body", "body": part.data, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._end(b"")
 
     async def _answer_page(self, status: int) -> None:
         self._call = None
@@ -170,7 +179,7 @@ class _Exchange:
                 ("Content-Length", str(len(text))),
             ),
         )
-        await self._send({"type": "http.response.body", "body": text, "more_body": False})
+        await self._end(text)
 
     async def _start(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
         fields = [
@@ -181,6 +190,10 @@ class _Exchange:
         # ASGI has no informational responses; Go sends one and then 200 with the first write.
         status = max(status, 200)
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
+
+    async def _end(self, body: bytes) -> None:
+        self._ending = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _status_of(failure: CallFailure) -> int:

@@ -520,6 +520,23 @@ async def test_a_truncated_answer_is_an_error_for_any_server() -> None:
     assert sent == ["http.response.start", "http.response.body"]
 
 
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 3\r\n"])
+async def test_a_connection_to_be_closed_is_closed_after_its_answer(length: bytes) -> None:
+    """A client that says Connection: close sees the end of the answer and of the connection, on both backends."""
+
+    async def handler(request: Request, response: Response) -> None:
+        async for _ in request.body:
+            pass
+        await response.write("piece", flush=True)
+
+    async with handler_on_port(handler) as port, raw_client(port) as client:
+        head = b"POST /plugins/p/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + length
+        await client.send(head + b"\r\n" + (b"abc" if length else b""))
+        with anyio.fail_after(5):
+            await client.read_to_end()
+    assert client.seen.endswith(b"piece\r\n0\r\n\r\n")
+
+
 async def test_websockets_are_refused() -> None:
     """ServeHTTP cannot carry them; the client hears so at once."""
     async with handler_on_port(echo) as port, raw_client(port) as client:

@@ -23,6 +23,20 @@ source.addEventListener("tick", event => {
 </script>"""
 
 
+#: A page without a window, as any user, and no word to anybody else.
+BROWSER_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",  # else it prints the page and ends
+)
+
+
 async def test_a_browsers_event_source_reads_and_connects_again(tmp_path: Path) -> None:
     """A browser shows each event at once, and says where it was when the stream breaks."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -41,19 +55,22 @@ async def test_a_browsers_event_source_reads_and_connects_again(tmp_path: Path) 
                 async with response.events() as events:
                     for number in (first, first + 1):
                         await events.send(f"n{number}", event="tick", id=str(number), retry_ms=10)
-            case _:
+            case "/done":
                 done.append(request.query_string)
                 ended.set()
+            case _:  # such as an icon
+                response.status = 404
 
-    async with handler_on_port(handler) as port:
-        command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
-        async with await anyio.open_process(
-            [*command, "--remote-debugging-port=0", f"http://127.0.0.1:{port}/plugins/p/"],
+    async with (
+        handler_on_port(handler) as port,
+        await anyio.open_process(
+            [browser, *BROWSER_OPTIONS, f"--user-data-dir={tmp_path}", f"http://127.0.0.1:{port}/plugins/p/"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        ) as process:
-            await ended.wait()
-            process.send_signal(signal.SIGTERM)
+        ) as process,
+    ):
+        await ended.wait()
+        process.send_signal(signal.SIGTERM)
     assert done == ["1:n1,2:n2,3:n3,4:n4"]
 
 
