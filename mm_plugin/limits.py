@@ -100,6 +100,8 @@ api_timeout_s = 30.0
 api_scope_end_s = 0.05
 #: Worker threads for blocking handlers.
 hook_threads = 16
+#: Handlers that were cancelled at their deadline and have not ended yet; beyond, calls are answered without a handler.
+hook_lingering_handlers = 64
 #: Characters of a reason or error text that a hook answers with; people read it.
 hook_reason_characters = 16_384
 #: Octets of an error that a hook answers with; far above any that the server makes.

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+from anyio.abc import TaskStatus
 
 from mm_plugin import limits
-from mm_plugin.exceptions import HookTimeoutError, StatusCode
+from mm_plugin.exceptions import StatusCode
 from mm_plugin.hooks.codec import HookCodec, codec_of
 from mm_plugin.hooks.failure import answer_failure, failure_of
 from mm_plugin.hooks.files import NewContent, gather
+from mm_plugin.hooks.handler_tasks import HandlerTasks, is_cancelled
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.policy import FailurePolicy
@@ -73,6 +74,8 @@ class Handler:
 class HookDispatcher:
     """Answers hook calls by their handlers; any number of calls may run at once.
 
+    The answer goes out at the deadline, whatever the handler does, unless it keeps the event loop from running.
+
     Args:
         handlers: One for each hook that is handled; a hook without one is answered as absent.
         timeout_s: Longest a handler may take, in seconds, where the caller allows as much.
@@ -96,6 +99,14 @@ class HookDispatcher:
         self._watch = watch or LoopWatch()
         self._message_limit_octets = message_limit_octets
         self._told_of_mutation: set[HookName] = set()
+        self._tasks = HandlerTasks()
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Own the tasks of handlers until cancelled; then they are cancelled and joined.
+
+        Without it each call joins its own, so that one which cannot be cancelled is answered late.
+        """
+        await self._tasks.run(task_status=task_status)
 
     async def dispatch(self, call: HookCall) -> Message:
         """Answer one call.
@@ -115,13 +126,12 @@ class HookDispatcher:
                 raise failure_of(call.request, call.text)
             set_request(call.request)
             request_id = codec.request_id(call.request)
-            return await self._answer(codec, handler, call.request, call.deadline)
+            work = partial(self._answer, codec, handler, call.request)
+            return await self._tasks.call(codec.row.name, work, self._deadline(call.deadline))
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers
             return answer_failure(codec, handler.on_failure, error, request_id=request_id)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             stray = RuntimeError(
                 f"{codec.row.name}: its handler raised {type(error).__name__}, which ends nothing here"
@@ -129,19 +139,18 @@ class HookDispatcher:
             stray.__cause__ = error
             return answer_failure(codec, handler.on_failure, stray, request_id=request_id)
 
-    async def _answer(self, codec: HookCodec, handler: Handler, request: Message, deadline: float | None) -> Message:
-        with anyio.CancelScope(deadline=self._deadline(deadline)):
-            arguments = codec.arguments(request)
-            originals = codec.originals(request)
-            result = await self._watch.guard(codec.row.name, handler.run(self._threads, *arguments))
-            if codec.row.content_field:
-                result = await self._gathered(codec, result)
-            response = codec.pack(result, originals)
-            codec.check_sendable(response, self._message_limit_octets)
-            if result is None:
-                self._tell_of_mutation(codec, arguments, originals)
-            return response
-        raise HookTimeoutError(f"{codec.row.name}: its handler did not finish in time and was cancelled")
+    async def _answer(self, codec: HookCodec, handler: Handler, request: Message) -> Message:
+        """Do all that takes an author's time, in the handler's task."""
+        arguments = codec.arguments(request)
+        originals = codec.originals(request)
+        result = await self._watch.guard(codec.row.name, handler.run(self._threads, *arguments))
+        if codec.row.content_field:
+            result = await self._gathered(codec, result)
+        response = codec.pack(result, originals)
+        codec.check_sendable(response, self._message_limit_octets)
+        if result is None:
+            self._tell_of_mutation(codec, arguments, originals)
+        return response
 
     async def _gathered(self, codec: HookCodec, result: object) -> object:
         """Return a result with its streams read; part of the handler's work, so within its deadline."""
@@ -180,11 +189,6 @@ def _unary_hook(name: str) -> HookName:
     if row is None or row.streaming:
         raise CallFailure(f"there is no hook {name!r}", kind=FailureKind.REFUSED, code=StatusCode.UNIMPLEMENTED)
     return row.name
-
-
-def _is_cancelled() -> bool:
-    """Whether a scope around the current task was cancelled, and not just a cancellation raised by somebody."""
-    return anyio.current_effective_deadline() == -math.inf
 
 
 def _is_async(function: Callable[..., object]) -> bool:

@@ -161,6 +161,7 @@ class PluginRuntime:
         """
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._watch.run, name="loop watch")
+            await tasks.start(self._dispatcher.run, name="handlers")
             await self._activation.run(task_status=task_status)
 
     async def deactivate(self) -> None:

@@ -1,0 +1,119 @@
+"""Runs handlers in tasks of their own, so that a call is answered at its deadline whatever its handler does.
+
+Job:    start a handler, wait for its end or its deadline, give up on one that does not end when it is cancelled.
+Layer:  hooks.
+Tasks:  ``run`` owns the group in which handlers live; one that was given up stays there until it ends, and the group
+        is joined when ``run`` is cancelled.
+Errors: HookTimeoutError for a missed deadline, RuntimeError where too many given up have not ended; else the handler's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from mm_plugin import limits
+from mm_plugin.exceptions import HookTimeoutError
+
+__all__ = ("HandlerTasks", "is_cancelled")
+
+_T = TypeVar("_T")
+
+
+class _Run(Generic[_T]):
+    """A handler at work."""
+
+    __slots__ = ("ended", "error", "is_given_up", "result", "scope")
+
+    def __init__(self, deadline: float) -> None:
+        self.scope = anyio.CancelScope(deadline=deadline)
+        self.ended = anyio.Event()
+        self.result: tuple[_T] | None = None
+        self.error: BaseException | None = None
+        self.is_given_up = False
+
+
+class HandlerTasks:
+    """The tasks in which handlers run."""
+
+    def __init__(self) -> None:
+        self._tasks: TaskGroup | None = None
+        self._lingering = 0
+
+    @property
+    def lingering(self) -> int:
+        """Handlers whose calls were answered without them and which have not ended yet."""
+        return self._lingering
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Own the group until cancelled; the handlers in it are cancelled then, and joined."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                self._tasks = None
+
+    async def call(self, name: str, work: Callable[[], Awaitable[_T]], deadline: float) -> _T:
+        """Run the work of one call of a hook and return its result.
+
+        The work sees the deadline as that of its cancel scope. Cancellation from outside cancels the work, waits
+        ``limits.cleanup_s`` for its end and propagates. Where ``run`` is not under way the work is joined at any rate.
+
+        Raises:
+            HookTimeoutError: It has not ended by the deadline, or did so only because it was cancelled.
+            RuntimeError: Too many handlers that were given up have not ended, or ``run`` is being cancelled.
+            BaseException: What the work raised.
+        """
+        if self._lingering >= limits.hook_lingering_handlers:
+            raise RuntimeError(f"{name}: {self._lingering} handlers were cancelled and have not ended")
+        run = _Run[_T](deadline)
+        if self._tasks is None:
+            async with anyio.create_task_group() as tasks:
+                await self._await_end(tasks, work, run)
+        else:
+            await self._await_end(self._tasks, work, run)
+        if run.scope.cancel_called:
+            raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled") from run.error
+        if run.error is not None:
+            raise run.error
+        if run.result is None:
+            raise RuntimeError(f"{name}: the plugin stopped before its handler had finished")
+        return run.result[0]
+
+    async def _await_end(self, tasks: TaskGroup, work: Callable[[], Awaitable[_T]], run: _Run[_T]) -> None:
+        tasks.start_soon(self._work, work, run)
+        try:
+            with anyio.CancelScope(deadline=run.scope.deadline):
+                await run.ended.wait()
+        except BaseException:
+            run.scope.cancel()
+            with anyio.move_on_after(limits.cleanup_s, shield=True):
+                await run.ended.wait()
+            raise
+        finally:
+            if not run.ended.is_set():
+                run.scope.cancel()
+                run.is_given_up = True
+                self._lingering += 1
+
+    async def _work(self, work: Callable[[], Awaitable[_T]], run: _Run[_T]) -> None:
+        try:
+            with run.scope:
+                run.result = (await work(),)
+        except BaseException as error:
+            if is_cancelled():
+                raise
+            run.error = error
+        finally:
+            run.ended.set()
+            self._lingering -= run.is_given_up
+
+
+def is_cancelled() -> bool:
+    """Tell whether a scope around the current task was cancelled, and not just a cancellation raised by somebody."""
+    return anyio.current_effective_deadline() == float("-inf")
