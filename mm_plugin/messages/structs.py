@@ -7,6 +7,7 @@ Errors: TypeError and ValueError that name the place inside the value and how to
 
 A number of ``google.protobuf.Value`` is a double on the wire. Whole numbers come back as int as long as a double tells
 them apart (up to 2**53), so that a dict of ints returns as it was sent; 2.0 comes back as 2, which is equal to it.
+Ints beyond are refused.
 """
 
 from __future__ import annotations
@@ -207,14 +208,13 @@ def _text(text: str, where: str) -> str:
 
 
 def _number(number: float, where: str) -> float:
-    try:
-        double = float(number)
-    except OverflowError:
-        double = math.inf
-    if not math.isfinite(double) or double != number:
-        problem = "is an int that no double can hold exactly" if isinstance(number, int) else "is not finite"
-        raise ValueError(f"{where} {problem}; send it as a str")
-    return double
+    if isinstance(number, int):
+        if not -_EXACT <= number <= _EXACT:
+            raise ValueError(f"{where} is an int beyond 2**53; send it as a str")
+        return float(number)
+    if not math.isfinite(number):
+        raise ValueError(f"{where} is not finite; send it as a str")
+    return number
 
 
 def _plain(value: object) -> object:

@@ -104,13 +104,13 @@ _errors = st.builds(
     status_code=st.just(404),
     params=_dicts(_json),
 )
-#: What a status can carry: an id has no colon and no blank, or it is part of the text.
+#: What a status can carry: an id has two dots, no colon and no blank, or it is part of the text.
 _status_errors = st.builds(
     NotFoundError,
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8).filter(
         lambda text: ":" not in text
     ),
-    id=st.from_regex(r"[a-z]{2,5}(\.[a-z]{1,5}(_[a-z]{1,3})?){1,2}", fullmatch=True),
+    id=st.from_regex(r"[a-z]{2,5}(\.[a-z]{1,5}(_[a-z]{1,3})?){2}", fullmatch=True),
 )
 
 
