@@ -90,7 +90,8 @@ def check_every(cls: type) -> Mapping[str, Every]:
     found = marks_of_class(cls, _ATTRIBUTE, Every)
     for name, mark in found.items():
         where = f"{cls.__qualname__}.{name}"
-        if not 0 < mark.seconds < math.inf:
+        is_number = isinstance(mark.seconds, int | float)  # pyright: ignore[reportUnnecessaryIsInstance] - authors may not check types
+        if not is_number or not 0 < mark.seconds < math.inf:
             raise DeclarationError(f"{where}: @every needs seconds above 0, such as seconds=60, not {mark.seconds!r}")
         signature = inspect.signature(getattr(cls, name))
         try:
@@ -140,6 +141,22 @@ class Crashes:
         return float(min(limits.restart_backoff_s * 2 ** (len(self._times) - 1), limits.restart_backoff_max_s))
 
 
+class _StrayError(RuntimeError):
+    """Background work raised what would end the event loop, such as SystemExit: a crash, whatever its policy."""
+
+
+async def _call(function: Callable[[], object], name: str, threads: HookThreads) -> None:
+    """Call an author's function; what is neither an exception nor a cancellation becomes _StrayError."""
+    try:
+        await call(function, threads)
+    except Exception:
+        raise
+    except BaseException as error:
+        if anyio.current_effective_deadline() == -math.inf:
+            raise
+        raise _StrayError(f"the background work {name!r} of the plugin raised {type(error).__name__}") from error
+
+
 class Background:
     """The background work of one activation.
 
@@ -179,7 +196,9 @@ class Background:
         crashes = Crashes()
         while True:
             try:
-                await call(function, self._threads)
+                await _call(function, name, self._threads)
+            except _StrayError:
+                raise
             except Exception as error:  # noqa: BLE001 - an author's code may raise anything
                 await self._clock.sleep_until(self._begin_again_at(error, name, on_crash, crashes))
             else:
@@ -198,7 +217,9 @@ class Background:
             await self._clock.sleep_until(start + tick * mark.seconds)
             not_before = 0.0
             try:
-                await call(function, self._threads)
+                await _call(function, name, self._threads)
+            except _StrayError:
+                raise
             except Exception as error:  # noqa: BLE001 - an author's code may raise anything
                 not_before = self._begin_again_at(error, name, mark.on_crash, crashes)
             not_before = max(not_before, self._clock.now())

@@ -139,6 +139,12 @@ async def _respond(
         ended = True
     except Exception as error:  # noqa: BLE001 - an author's code may raise anything; it must not end the link
         ended = await _answer_failure(exchange, request, response, error)
+    except BaseException as error:
+        if anyio.current_effective_deadline() == -math.inf:
+            raise  # a cancellation, and not just one that the handler raised
+        stray = RuntimeError(f"the handler raised {type(error).__name__}, which ends nothing here")
+        stray.__cause__ = error
+        ended = await _answer_failure(exchange, request, response, stray)
     finally:
         if not ended:
             with anyio.move_on_after(limits.cleanup_s, shield=True):

@@ -23,7 +23,7 @@ import anyio
 from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError, NotMagicCookieError
 from mm_plugin.plugin.runtime import PluginRuntime
-from mm_plugin.settings import COOKIE_KEY, COOKIE_VALUE, RuntimeConfig, load_runtime_config
+from mm_plugin.settings import BACKEND, COOKIE_KEY, COOKIE_VALUE, RuntimeConfig, load_runtime_config
 from mm_plugin.supervisor.host_watch import watch_host
 from mm_plugin.supervisor.logs import configure_logging
 from mm_plugin.supervisor.plugin_server import APP_PROTOCOL_VERSIONS, PluginServer
@@ -67,7 +67,8 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
         del os.environ[COOKIE_KEY]  # the plugin's children are no plugins
         leave_interrupts_to_the_host()
         stdout = claim_stdout()
-        config = load_runtime_config(os.environ)
+        # The argument wins, so what the environment says beside it does not matter.
+        config = load_runtime_config(os.environ if backend is None else {**os.environ, BACKEND: ""})
         configure_logging(config.log_level)
         event_loop = _event_loop(backend or config.backend)
     except (NotMagicCookieError, ConfigurationError) as error:
@@ -76,7 +77,7 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
     stop = partial(StopControl, on_deadline=_end_process_after)
     try:
         anyio.run(partial(_serve, plugin_class, config, stdout, stop, parent=parent), **event_loop)
-    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the process ends here, whatever it was
+    except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was, sys.exit in a task included
         _report(error)
         raise SystemExit(1) from None
 
@@ -149,6 +150,8 @@ def _check_class(plugin_class: object) -> None:
 
 
 def _event_loop(name: str) -> _EventLoop:
+    if name not in {"", "asyncio", "trio", "uvloop"}:
+        raise ConfigurationError(f"backend={name!r}: expected asyncio, trio or uvloop")
     if name in {"trio", "uvloop"} and find_spec(name) is None:
         raise ConfigurationError(f"the backend is {name}, which is not installed: pip install 'mm-plugin[{name}]'")
     if name == "uvloop":

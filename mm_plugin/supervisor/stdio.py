@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import ClassVar
 
+from mm_plugin.exceptions import ConfigurationError
+
 __all__ = ("StdoutClaim", "claim_stdout", "claim_stdout_early")
 
 
@@ -35,10 +37,19 @@ class StdoutClaim:
         _flush()
 
     def announce(self, line: str) -> None:
-        """Write one line to the real standard output."""
+        """Write one line to the real standard output.
+
+        Raises:
+            ConfigurationError: It cannot be written to.
+        """
         data = line.encode() + b"\n"
-        while data:
-            data = data[os.write(self._real, data) :]
+        try:
+            while data:
+                data = data[os.write(self._real, data) :]
+        except OSError as error:
+            raise ConfigurationError(
+                f"the handshake cannot be written to standard output: {error.strerror}; the host must read it"
+            ) from error
 
     def restore(self) -> None:
         """Give standard output back to everybody."""
@@ -56,15 +67,26 @@ def claim_stdout_early(environ: Mapping[str, str]) -> None:
     Args:
         environ: Usually ``os.environ``.
     """
-    if environ.get("MATTERMOST_PLUGIN") and StdoutClaim.early is None:
+    if environ.get("MATTERMOST_PLUGIN") and StdoutClaim.early is None and sys.__stdout__ is not None:
         with suppress(OSError):  # without a standard output there is nothing to keep clean
             StdoutClaim.early = StdoutClaim()
 
 
 def claim_stdout() -> StdoutClaim:
-    """Return the early claim where there is one, else make one."""
+    """Return the early claim where there is one, else make one.
+
+    Raises:
+        ConfigurationError: The process was started without a standard output, or without a standard error.
+    """
     claim, StdoutClaim.early = StdoutClaim.early, None
-    return claim or StdoutClaim()
+    try:
+        if sys.__stdout__ is None:  # by now something else may be open as descriptor 1
+            raise OSError
+        return claim or StdoutClaim()
+    except OSError:
+        raise ConfigurationError(
+            "standard output or standard error is closed; start the plugin with both open, the handshake goes there"
+        ) from None
 
 
 def _flush() -> None:

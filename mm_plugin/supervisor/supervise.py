@@ -79,8 +79,9 @@ class _Activation:
         try:
             with self._scope:
                 await self._plugin.run(task_status=task_status)
-        except Exception:
-            self._stop.note_crash()
+        except BaseException:
+            if anyio.current_effective_deadline() != -math.inf:  # no cancellation
+                self._stop.note_crash()
             raise
         finally:
             self._over.set()

@@ -348,3 +348,38 @@ def test_pauses_grow_up_to_a_bound_and_the_budget_is_for_the_window(gaps: list[f
             assert pause_s is None
             return
         assert pause_s == min(limits.restart_backoff_s * 2 ** (recent - 1), limits.restart_backoff_max_s)
+
+
+# -- what would end the process -------------------------------------------------------------------------------
+
+
+class Exiting(Plugin):
+    """Its background work tries to end the process, with success."""
+
+    stray: BaseException
+
+    async def on_activate(self) -> None:
+        self.start_soon(self.leave, on_crash=OnCrash.RESTART)
+
+    async def leave(self) -> None:
+        raise self.stray
+
+
+@pytest.mark.parametrize("stray", [SystemExit(0), KeyboardInterrupt()], ids=["SystemExit", "KeyboardInterrupt"])
+async def test_work_that_exits_is_a_crash_of_the_plugin(stray: BaseException) -> None:
+    """sys.exit in background work never ends the process as if all were well, nor does it begin again."""
+    plugin = Exiting()
+    plugin.stray = stray
+
+    async def run_it() -> None:
+        async with running(plugin) as run:
+            await run.call("OnActivate")
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(10), pytest.raises(ExceptionGroup) as caught:
+        await run_it()
+    error: BaseException = caught.value
+    while isinstance(error, BaseExceptionGroup):
+        (error,) = error.exceptions
+    assert isinstance(error, RuntimeError)
+    assert error.__cause__ is stray

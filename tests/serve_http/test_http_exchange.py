@@ -78,6 +78,29 @@ async def test_a_crash_before_the_head_is_a_plain_500(caplog: pytest.LogCaptureF
     assert record.exc_info is not None
 
 
+@pytest.mark.parametrize(
+    "stray",
+    [SystemExit(0), KeyboardInterrupt(), BaseExceptionGroup("several", [SystemExit(0)])],
+    ids=type,
+)
+@pytest.mark.parametrize("is_blocking", [False, True])
+async def test_what_would_end_the_process_is_a_crash_of_the_handler(
+    stray: BaseException, is_blocking: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """sys.exit and the like end the request with 500 and one record, and nothing else."""
+
+    async def handler(request: Request, response: Response) -> None:
+        raise stray
+
+    def blocking(request: Request, response: Response) -> None:
+        raise stray
+
+    answer = await ask(blocking if is_blocking else handler)
+    assert (answer.head.status, answer.broken) == (500, False)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+
+
 async def test_a_crash_after_the_head_breaks_the_response(caplog: pytest.LogCaptureFixture) -> None:
     """The client must not take half a body for a whole one."""
 

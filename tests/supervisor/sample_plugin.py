@@ -32,6 +32,10 @@ class Sample(Plugin):
             warnings.warn("a warning", stacklevel=1)
         if "crash" in wishes:
             self.task_group.start_soon(self.crash)
+        if "exit" in wishes:
+            self.start_soon(sys.exit, 0)
+        if "exit-raw" in wishes:
+            self.task_group.start_soon(self.leave)
         if "stubborn" in wishes:
             self.task_group.start_soon(self.never_end)
         if "block" in wishes:
@@ -49,6 +53,9 @@ class Sample(Plugin):
 
     async def crash(self) -> None:
         raise ValueError("boom in the background")
+
+    async def leave(self) -> None:
+        sys.exit(0)
 
     async def never_end(self) -> None:
         with anyio.CancelScope(shield=True):

@@ -232,6 +232,29 @@ async def test_crash_of_a_background_task_ends_the_process(anyio_backend: str) -
     assert "in crash" in str(crashes[0]["traceback"])
 
 
+@pytest.mark.parametrize("wish", ["exit", "exit-raw"])
+async def test_exit_in_the_background_is_a_crash(anyio_backend: str, wish: str) -> None:
+    """sys.exit(0) in background work ends the process with code 1, and the log says once that the plugin crashed."""
+    async with started(anyio_backend, wish) as plugin:
+        with suppress(GRPCStatusError):
+            await plugin.hook("OnActivate")
+        assert await plugin.process.wait() == 1
+    assert len([text for text in plugin.messages() if str(text).startswith("the plugin crashed")]) == 1
+
+
+@pytest.mark.parametrize("redirection", [">&-", "1</dev/null"])
+async def test_no_usable_standard_output_is_one_sentence(anyio_backend: str, redirection: str) -> None:
+    """Without a place for the handshake it says so and ends."""
+    command = ["sh", "-c", f'exec "$0" "$1" {redirection}', sys.executable, str(SCRIPT)]
+    env = environment({**COOKIE, "MM_PLUGIN_BACKEND": anyio_backend})
+    with anyio.fail_after(20):
+        result = await anyio.run_process(command, env=env, check=False)
+    assert result.returncode == 1
+    stderr = result.stderr.decode()
+    assert "standard output" in stderr
+    assert "Traceback" not in stderr
+
+
 @pytest.mark.parametrize("env", [{}, {"MATTERMOST_PLUGIN": "wrong"}])
 async def test_without_the_cookie_it_says_what_it_is(anyio_backend: str, env: Mapping[str, str]) -> None:
     """Run by hand: one sentence, exit 1, no handshake."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+
+import anyio
 import pytest
 
 from mm_plugin.plugin.plugin import Plugin
@@ -21,3 +24,31 @@ def test_anything_but_a_plugin_class(
     said = capfd.readouterr()
     assert said.out == ""
     assert said.err == f"run_plugin expects a subclass of Plugin, not an instance, found {wrong!r}\n"
+
+
+def test_unknown_backend(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """A wrong event loop is one sentence, exit code 1."""
+    monkeypatch.setenv(COOKIE_KEY, COOKIE_VALUE)
+    with pytest.raises(SystemExit) as caught:
+        run_plugin(Plugin, backend="curio")  # type: ignore[arg-type]
+    assert caught.value.code == 1
+    assert capfd.readouterr().err == "backend='curio': expected asyncio, trio or uvloop\n"
+
+
+def test_only_the_chosen_backend_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument wins, so a wrong MM_PLUGIN_BACKEND does not matter then."""
+    chosen: list[object] = []
+    monkeypatch.setenv(COOKIE_KEY, COOKIE_VALUE)
+    monkeypatch.setenv("MM_PLUGIN_BACKEND", "curio")
+
+    def note(*_: object, backend: str = "") -> None:
+        chosen.append(backend)
+
+    monkeypatch.setattr("mm_plugin.supervisor.run.configure_logging", int)
+    monkeypatch.setattr(anyio, "run", note)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        run_plugin(Plugin, backend="trio")
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert chosen == ["trio"]
