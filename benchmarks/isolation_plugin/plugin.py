@@ -1,7 +1,5 @@
 """The plugin of benchmarks.hook_isolation: one hook that answers at once, others that keep a thread until told."""
 
-# ruff: noqa: ARG002
-
 import socket
 import threading
 

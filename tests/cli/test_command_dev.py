@@ -65,7 +65,13 @@ def test_the_tour_is_green(backend: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("✓") == 11
     assert "✗" not in done.stdout
-    for text in ("Please leave out secret, bob", "the live stream shows: rejected, bob", "Posts allowed: 1", "password, secret, turnip"):
+    steps = (
+        "Please leave out secret, bob",
+        "the live stream shows: rejected, bob",
+        "Posts allowed: 1",
+        "password, secret, turnip",
+    )
+    for text in steps:
         assert text in done.stdout
 
 
