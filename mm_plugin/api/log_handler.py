@@ -1,7 +1,7 @@
 """Forward the standard ``logging`` to the server's log by its LogDebug, LogInfo, LogWarn and LogError.
 
 Job:    a logging handler that never blocks, and a task that sends what it has collected.
-Layer:  api, beside the client. Optional: a plugin's log reaches the server through standard error anyway
+Layer:  api, beside the client. Optional, and besides standard error, by which a plugin's log reaches the server anyway
         (``supervisor/logs.py``); this way the lines carry the plugin's id and fields as the server's own do.
 Errors: none reach whoever logs. What cannot be sent is counted, and the next line that is sent says how many.
 """
@@ -13,6 +13,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -30,6 +31,11 @@ __all__ = ("forward_logs",)
 
 #: What every record has; other attributes came from ``extra``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+#: Names that we give fields ourselves.
+_RESERVED = frozenset({"logger", "dropped", "traceback"})
+#: Whether the code that runs was called to send a line: what it logs would bring forth a line for each line.
+_SENDING: ContextVar[bool] = ContextVar("mm_plugin_sends_logs", default=False)
 
 
 class _Line(NamedTuple):
@@ -52,7 +58,9 @@ async def forward_logs(
         await self.task_group.start(forward_logs, self.api, self.logger)
 
     Logging from any thread stays instant: lines wait in a queue of ``limits.api_log_records``, of which the oldest is
-    dropped when it is full. Lines of ``mm_plugin`` itself are left out, since sending them would bring forth more.
+    dropped when it is full. Lines of ``mm_plugin`` itself, and those logged while a line is sent, by an interceptor
+    for example, are left out: sending them would bring forth more. The fields ``logger``, ``traceback`` and ``dropped``,
+    the number of lines lost before this one, are ours; an ``extra`` of such a name becomes ``extra.<name>``.
     Cancellation sends what still waits, for at most ``limits.api_log_flush_s``; the line it interrupts may come twice.
 
     Args:
@@ -89,7 +97,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Collect one record, formatted now: what it refers to may change."""
-        if record.name.partition(".")[0] == "mm_plugin":
+        if _SENDING.get() or record.name.partition(".")[0] == "mm_plugin":
             return
         try:
             line = _Line(record.levelno, _text(record), self._fields(record))
@@ -104,6 +112,13 @@ class _Handler(logging.Handler):
 
     async def send(self, api: PluginAPIClient) -> None:
         """Send what has been collected; what fails is dropped and counted."""
+        token = _SENDING.set(True)
+        try:
+            await self._send(api)
+        finally:
+            _SENDING.reset(token)
+
+    async def _send(self, api: PluginAPIClient) -> None:
         while self._lines:
             line = self._lines.popleft()
             fields = {**line.fields, "dropped": self._dropped} if self._dropped else line.fields
@@ -113,14 +128,18 @@ class _Handler(logging.Handler):
             except (PluginAPIError, TypeError, ValueError):
                 self._dropped += dropped + 1
             except BaseException:  # cancelled: whether it has arrived is unknown
-                self._lines.appendleft(line)
+                self._dropped += dropped
+                if len(self._lines) < limits.api_log_records:
+                    self._lines.appendleft(line)
+                else:  # the oldest gives way, as ever
+                    self._dropped += 1
                 raise
 
     def _fields(self, record: logging.LogRecord) -> dict[str, JSONValue]:
         fields: dict[str, JSONValue] = {"logger": record.name}
         for name, value in vars(record).items():
             if name not in _STANDARD:
-                fields[name] = _plain(value)
+                fields[f"extra.{name}" if name in _RESERVED else name] = _plain(value)
         if record.exc_info and record.exc_info[0] is not None:
             fields["traceback"] = (self.formatter or logging.Formatter()).formatException(record.exc_info)
         return fields

@@ -160,3 +160,41 @@ async def test_what_cannot_be_formatted_breaks_nothing(logger: logging.Logger, m
         logger.info("next", extra={"huge": 2**60, "other": [1]})
         await log.wait_for(1)
     assert [(text, fields["huge"], fields["other"]) for _, text, fields in log.lines] == [("next", str(2**60), "[1]")]
+
+
+async def test_what_sending_logs_is_not_sent(logger: logging.Logger) -> None:
+    """An interceptor that logs each call does not make forwarding feed itself; other tasks' lines go on."""
+    log = Log()
+    link = memory_link(HandlerAPI(log))[0]
+
+    class Loud:
+        async def call_api(self, method: str, request: Any, *, deadline: float | None = None) -> Any:
+            logger.info("calling %s", method)
+            return await link.call_api(method, request, deadline=deadline)
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(forward_logs, PluginAPIClient.on_link(Loud()), logger)
+        logger.info("one")
+        await log.wait_for(1)
+        await anyio.wait_all_tasks_blocked()
+        logger.info("two")
+        await log.wait_for(2)
+        tasks.cancel_scope.cancel()
+    assert [text for _, text, _ in log.lines] == ["one", "two"]
+
+
+async def test_the_count_survives_the_end_and_other_fields(logger: logging.Logger) -> None:
+    """Lines lost before an end that interrupts a line are still counted, and an ``extra`` cannot hide the count."""
+    log = Log()
+    async with forwarding(log, logger):
+        log.open = False
+        for number in range(5):
+            logger.info("%d", number)
+        await anyio.wait_all_tasks_blocked()
+        log.open, log.hangs = True, True
+        logger.info("in flight", extra={"dropped": "mine", "logger": "mine"})
+        await anyio.wait_all_tasks_blocked()
+        log.hangs = False
+    ((_, text, fields),) = log.lines
+    assert (text, fields["dropped"], fields["logger"]) == ("in flight", 5, logger.name)
+    assert (fields["extra.dropped"], fields["extra.logger"]) == ("mine", "mine")
