@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
 
-__all__ = ("REDACTED", "is_message", "redacted", "shown")
+__all__ = ("REDACTED", "is_message", "redacted", "scrubbed", "shown")
 
 #: Stands where a secret was.
 REDACTED = "[redacted]"
@@ -38,6 +38,31 @@ _HARMLESS = frozenset({"token_id", "data_source"})
 _ADDRESS = re.compile(r"ur[il]", re.IGNORECASE)
 #: Fields that hold settings, keyed as their authors like, or what a user typed into a form.
 _WITHHELD = frozenset({"config", "state", "value", "values", "old_value", "new_value"})
+#: The same in the text format: what a Struct and a map hold, and fields of octets.
+_TEXT_WITHHELD = frozenset(
+    {
+        "string_value",
+        "assertion_json",
+        "body",
+        "body_chunk",
+        "config_json",
+        "data",
+        "file_content",
+        "file_data",
+        "icon",
+        "image",
+        "license_json",
+        "limits_json",
+        "mini_preview",
+        "modified_content",
+        "notification_json",
+        "sync_msg_json",
+    }
+)
+#: The name of a field in the text format or in JSON; a repr puts "\\n" before it.
+_TEXT_FIELD = re.compile(r"""(?:\\n|\b)(?P<name>[A-Za-z_][\w-]*)\\*["']?:\s*(?=["'\\])""")
+#: What stands in quotes, or without their end all that follows; each repr puts more backslashes before an inner quote.
+_QUOTED = re.compile(r"""\\*(?:"(?:[^"\\]|\\++.?)*+"?|'(?:[^'\\]|\\++.?)*+'?)""", re.DOTALL)
 _STRUCTS = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
 
 
@@ -51,6 +76,23 @@ def shown(value: object) -> object:
     return _text(value) if _holds_message(value, 0) else value
 
 
+def scrubbed(text: str) -> str:
+    """Return a finished text without what secret fields hold where messages have been formatted into it.
+
+    Takes protobuf's text format (``password: "..."``), also inside a ``repr``, and JSON.
+    """
+    pieces: list[str] = []
+    done = 0
+    for field in _TEXT_FIELD.finditer(text):
+        name = field["name"]
+        if field.start() >= done and (is_secret(name) or name in _WITHHELD or name in _TEXT_WITHHELD):
+            value = _QUOTED.match(text, field.end())
+            if value is not None:
+                pieces += text[done : field.end()], REDACTED
+                done = value.end()
+    return "".join(pieces) + text[done:]
+
+
 def is_message(value: object) -> TypeGuard[Message]:
     """Whether a value is a protobuf message; asked without importing protobuf."""
     return hasattr(value, "DESCRIPTOR") and hasattr(value, "SerializeToString")
@@ -59,8 +101,10 @@ def is_message(value: object) -> TypeGuard[Message]:
 def _holds_message(value: object, depth: int) -> bool:
     if is_message(value):
         return True
-    if depth >= _DEPTH or isinstance(value, str | bytes):
+    if isinstance(value, str | bytes):
         return False
+    if depth >= _DEPTH:
+        return _is_mapping(value) or _is_collection(value)  # nobody looks deeper, so it may
     if _is_mapping(value):
         return any(_holds_message(item, depth + 1) for item in value.values())
     return _is_collection(value) and any(_holds_message(item, depth + 1) for item in value)

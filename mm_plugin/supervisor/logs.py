@@ -19,7 +19,7 @@ from datetime import datetime
 
 from mm_plugin import limits
 from mm_plugin.hooks.request_context import log_fields
-from mm_plugin.messages.redaction import shown
+from mm_plugin.messages.redaction import scrubbed, shown
 
 __all__ = ("HCLogFormatter", "HCLogHandler", "configure_logging")
 
@@ -48,7 +48,7 @@ class HCLogFormatter(logging.Formatter):
             fields["traceback"] = self.formatException(record.exc_info)
         if record.stack_info:
             fields["stack"] = self.formatStack(record.stack_info)
-        return _fitting(fields)
+        return _fitting({name: scrubbed(value) if isinstance(value, str) else value for name, value in fields.items()})
 
 
 class HCLogHandler(logging.Handler):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 from mm_plugin._proto.services import api_methods, hook_methods
 from mm_plugin.messages.common import PluginContext
 from mm_plugin.messages.posts import Post, PostList
-from mm_plugin.messages.redaction import REDACTED, is_secret, redacted, shown
+from mm_plugin.messages.redaction import REDACTED, is_secret, redacted, scrubbed, shown
 from mm_plugin.messages.users import Session, User
 from mm_plugin.supervisor.logs import HCLogFormatter
 
@@ -103,7 +106,7 @@ def _can_hold_the_mark(message: Message) -> bool:
     return MARK.encode() in message.SerializeToString()
 
 
-def lines(message: Message) -> list[str]:
+def lines(message: object) -> list[str]:
     """Return what our formatter makes of a message, logged in every way that leaves it a message."""
     formatter = HCLogFormatter()
 
@@ -172,3 +175,74 @@ def test_repeated_fields_and_maps_of_messages_are_shown_redacted() -> None:
     session = Session(token=MARK)
     assert "hello" in str(shown(posts.posts))
     assert MARK not in str(shown({"s": [session]}))
+
+
+@dataclass
+class Event:
+    """An author's own class around a message."""
+
+    user: object
+
+
+def _raised(error: Exception, note: str = "") -> Exception:
+    if note:
+        error.add_note(note)
+    try:
+        raise error
+    except Exception as raised:  # noqa: BLE001 - it now has a traceback
+        return raised
+
+
+QUOTED = User(username="seen", password='a"b\\' + MARK, mfa_secret=f"{MARK}'s", auth_data=MARK)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Event(QUOTED),
+        SimpleNamespace(user=QUOTED),
+        partial(print, QUOTED),
+        {"user": QUOTED}.values(),
+        ValueError(QUOTED),
+        [[[[[[[[QUOTED]]]]]]]],
+        f"bad {QUOTED}",
+        repr(str(QUOTED)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_message_is_wrapped_in_does_not_show_it(value: object) -> None:
+    """No way around the message, or to its text, shows a secret in a log line."""
+    for text in lines(value):
+        assert MARK not in text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        _raised(ValueError(QUOTED)),
+        _raised(ValueError("bad user", QUOTED)),
+        _raised(ValueError(f"bad {QUOTED}")),
+        _raised(ValueError("x"), note=str(QUOTED)),
+    ],
+)
+def test_tracebacks_show_no_secret(error: Exception) -> None:
+    """An exception that holds a message, its text or a note with it is logged without the secrets."""
+    record = logging.LogRecord("test", logging.ERROR, "", 0, "failed", None, (type(error), error, error.__traceback__))
+    line = HCLogFormatter().format(record)
+    assert MARK not in line
+    assert "ValueError" in line
+
+
+@pytest.mark.parametrize("kind", all_messages(), ids=lambda kind: kind.DESCRIPTOR.name)
+def test_the_text_of_any_message_is_scrubbed(kind: type[Message]) -> None:
+    """The text format of every message of the contract loses its secrets, also inside quotes."""
+    message = kind()
+    fill(message, set())
+    assert MARK not in scrubbed(str(message))
+    assert MARK not in scrubbed(repr(str(message)))
+
+
+def test_ordinary_text_is_not_scrubbed() -> None:
+    """What holds no secret field stays as it is."""
+    text = 'user "anna" said: "hello"\nname: "x" token_id: "t1" count: 3'
+    assert scrubbed(text) == text
