@@ -28,6 +28,12 @@ __all__ = ("ClusterJob",)
 logger = logging.getLogger("mm_plugin.api")
 
 
+class _JobLock(ClusterLock):
+    """The lock of a job, under a key of its own."""
+
+    _prefix = "jobmx_"  # as long as the other, so that names may be as long
+
+
 class ClusterJob:
     """Run a function every so often, on one node.
 
@@ -39,7 +45,8 @@ class ClusterJob:
 
     While the function runs the node holds a ClusterLock. Where the node dies, another one runs the function again
     within a lease: it should stand being begun twice. An exception of the function is logged, and counts as a run.
-    Intervals are counted from beginning to beginning, by the clocks of the nodes.
+    Intervals are counted from beginning to beginning, by the clocks of the nodes: where these disagree, a run comes
+    early by as much as they do, so keep them together, and ``every_s`` well above what they may differ.
 
     Args:
         api: The client.
@@ -65,7 +72,7 @@ class ClusterJob:
     ) -> None:
         if not every_s > 0:
             raise ValueError(f"every_s must be above 0, not {every_s}")
-        self._lock = ClusterLock(api, name, lease_s=lease_s)
+        self._lock = _JobLock(api, name, lease_s=lease_s)
         self._begun = KVStore(api, TEXT, prefix="job_")
         self._name = name
         self._function = function

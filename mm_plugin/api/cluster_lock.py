@@ -70,13 +70,16 @@ class ClusterLock:
         ValueError: The name is empty or too long, or ``lease_s`` is below 1.
     """
 
+    #: What keys begin with; a job's lock has another, so that a job may hold the lock of its own name.
+    _prefix = _PREFIX
+
     def __init__(self, api: PluginAPIClient, name: str, *, lease_s: int = limits.cluster_lease_s) -> None:
         if not name:
             raise ValueError("a lock needs a name")
         if lease_s < 1:
             raise ValueError(f"lease_s must be at least 1, not {lease_s}")
         self._api = api
-        self._key = check_key(_PREFIX + name)
+        self._key = check_key(self._prefix + name)
         self._lease_s = lease_s
 
     @asynccontextmanager
@@ -86,12 +89,13 @@ class ClusterLock:
         Cancellation frees it too, within ``limits.cleanup_s``; where the server cannot be told, it expires.
 
         Args:
-            wait_s: Longest wait; 0 tries once.
+            wait_s: Longest wait, calls under way included but for ``limits.cleanup_s`` for the answer of the last; 0
+                tries once.
 
         Raises:
             LockLostError: The lease could not be renewed; what was inside has been cancelled.
             PluginAPIError: The lock could not be asked for.
-            TimeoutError: Somebody else held it all the time.
+            TimeoutError: Somebody else held it all the time, or the server did not answer.
         """
         lease = _Lease()
         try:
@@ -114,7 +118,7 @@ class ClusterLock:
     async def _acquire(self, lease: _Lease, give_up_at: float) -> None:
         pause_s = limits.cluster_poll_s
         while True:
-            if await self._take(lease, b""):
+            if await self._try(lease, give_up_at):
                 if anyio.current_time() < lease.safe_until:
                     return
                 await self._release(lease)  # the answer came so late that the lease is as good as over
@@ -123,6 +127,37 @@ class ClusterLock:
                 raise TimeoutError(f"lock {self._key!r} is held by somebody else")
             await anyio.sleep(min(pause_s * random.uniform(0.5, 1), rest_s))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, limits.cluster_poll_max_s)
+
+    async def _try(self, lease: _Lease, give_up_at: float) -> bool:
+        """Ask for the lock once.
+
+        Neither cancellation nor the end of the wait leaves a call alone that the server may yet carry out: its answer
+        has ``limits.cleanup_s`` to come, so that a lock that nobody wants any more is known, and freed.
+        """
+        answers: list[bool | Exception] = []
+        answered = anyio.Event()
+
+        async def ask() -> None:
+            with asking:
+                try:
+                    answers.append(await self._take(lease, b""))
+                except Exception as error:  # noqa: BLE001 - raised again below, where no task group wraps it
+                    answers.append(error)
+            answered.set()
+
+        asking = anyio.CancelScope(shield=True, deadline=max(give_up_at, anyio.current_time()) + limits.cleanup_s)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            try:
+                await answered.wait()
+            except anyio.get_cancelled_exc_class():
+                asking.deadline = min(asking.deadline, anyio.current_time() + limits.cleanup_s)
+                raise
+        if not answers:
+            raise TimeoutError(f"lock {self._key!r}: the server did not answer in time")
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers[0]
 
     async def _take(self, lease: _Lease, held: bytes) -> bool:
         """Take the lock where the key holds this, and count the lease from now."""

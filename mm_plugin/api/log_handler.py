@@ -59,8 +59,10 @@ async def forward_logs(
 
     Logging from any thread stays instant: lines wait in a queue of ``limits.api_log_records``, of which the oldest is
     dropped when it is full. Lines of ``mm_plugin`` itself, and those logged while a line is sent, by an interceptor
-    for example, are left out: sending them would bring forth more. The fields ``logger``, ``traceback`` and ``dropped``,
-    the number of lines lost before this one, are ours; an ``extra`` of such a name becomes ``extra.<name>``.
+    for example, are left out: sending them would bring forth more. The fields ``logger``, ``traceback`` and
+    ``dropped``, the number of lines lost before this one, are ours; an ``extra`` of such a name becomes
+    ``extra.<name>``.
+
     Cancellation sends what still waits, for at most ``limits.api_log_flush_s``; the line it interrupts may come twice.
 
     Args:
