@@ -265,7 +265,12 @@ class GRPCChannel:
 
     def _late(self) -> GRPCStatusError:
         """Return what a call fails with that has not even been sent before its deadline."""
-        text = self._failure_text if self._failures else "there was no room for the call before its deadline"
+        if self._failures:
+            text = self._failure_text
+        elif self._attempt is not None:
+            text = "the server cannot be reached: it did not answer the attempt to connect before the call's deadline"
+        else:
+            text = "there was no room for the call before its deadline"
         return GRPCStatusError(StatusCode.UNAVAILABLE, text, kind=FailureKind.UNREACHABLE)
 
 
