@@ -268,6 +268,9 @@ class HookCodec:
         kind, octets_field = self._documents[output.replaces]
         try:
             octets = json_octets(value, output.field)
+            octets.decode()  # the server reads no other encoding
+            if octets.lstrip()[:1] != b"{":
+                raise ValueError(f"{output.field} must be a JSON object in UTF-8")
             document = kind(octets)
         except (TypeError, ValueError, RecursionError) as error:
             raise HookResultError(f"{self.row.name}: its handler returned what is no JSON object: {error}") from None

@@ -42,10 +42,10 @@ def hook(target: _F | HookName | str = "", /, *, on_failure: FailurePolicy | Non
         target: The hook's name, Go's or the method's. Without it the function's own name is taken.
         on_failure: What is answered when the handler fails; the hook's default where None.
     """
-    if isinstance(target, str):
-        mark = HookMark(str(target), on_failure)
-        return lambda function: _marked(function, mark)
-    return _marked(target, HookMark("", None))
+    if callable(_beneath(target)):
+        return _marked(cast("_F", target), HookMark("", None))
+    mark = HookMark(str(target) if isinstance(target, str) else cast("str", target), on_failure)
+    return lambda function: _marked(function, mark)
 
 
 def _marked(function: _F, mark: HookMark) -> _F:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -61,11 +61,11 @@ class Handler:
     async def run(self, threads: HookThreads, *arguments: object) -> object:
         """Call the function, an async one in this task, a blocking one in a worker thread, and return its result.
 
-        A blocking function that returns an awaitable (a decorator that hides a coroutine function) has it awaited
-        here. Cancellation leaves a running thread behind, see HookThreads.
+        An awaitable as result (of a decorator that hides a coroutine function) is awaited here. Cancellation leaves a
+        running thread behind, see HookThreads.
         """
         if self._is_async:
-            result = self._function(*arguments)
+            result = await cast("Awaitable[object]", self._function(*arguments))
         else:
             result = await threads.run(partial(self._function, *arguments))
         return await result if inspect.isawaitable(result) else result

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mm_plugin.exceptions import HookTimeoutError, PluginAPIError, StatusCode
 from mm_plugin.hooks.policy import FailurePolicy
+from mm_plugin.hooks.request_context import log_fields
 from mm_plugin.hooks.table import HookRow, Refusal
 from mm_plugin.transport.link import CallFailure, CallFault, FailureKind
 
@@ -87,8 +88,9 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
 
 
 def _extra(row: HookRow, request_id: str) -> dict[str, str]:
-    """Return the fields of a log record."""
-    return {"hook": str(row.name), "request_id": request_id}
+    """Return the fields of a log record; what is not known is left out."""
+    request_id = request_id or log_fields().get("request_id", "")
+    return {"hook": str(row.name), **({"request_id": request_id} if request_id else {})}
 
 
 def _code_of(cause: Exception) -> StatusCode:

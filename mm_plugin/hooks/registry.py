@@ -26,6 +26,7 @@ _ROWS_BY_TEXT = {**_ROWS_BY_METHOD, **{str(name): row for name, row in HOOK_TABL
 #: How alike two names must be for one to be the other, misspelled.
 _ALL_BUT = 0.92
 _UNSUPPORTED = {"ServeMetrics", "serve_metrics"}
+_BY_PLACE = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,13 @@ class Binding:
         row: The hook.
         attribute: The method that handles it.
         on_failure: The failure policy.
+        owner: The class that bound it.
     """
 
     row: HookRow
     attribute: str
     on_failure: FailurePolicy
+    owner: type = object
 
 
 def collect_bindings(cls: type, base: type) -> Mapping[HookName, Binding]:
@@ -79,10 +82,19 @@ def _bind_own(owner: type, bound: dict[HookName, Binding]) -> None:
             del bound[name]
         if not marks and value is not None and attribute in _ROWS_BY_METHOD:
             marks = (HookMark("", None),)
+        elif not marks and attribute in _UNSUPPORTED and value is not None:
+            marks = (HookMark("", None),)  # refused as any unknown name
         elif not marks and inspect.isfunction(value) and not attribute.startswith("_"):
             _check_spelling(owner, attribute)
         for mark in marks:
             _add(owner, own, attribute, mark)
+    for name, binding in own.items():
+        replaced = bound.get(name)
+        if replaced is not None and replaced.owner not in owner.__mro__:
+            raise HookRegistrationError(
+                f"{owner.__qualname__}.{binding.attribute}: {name} has a handler already, "
+                f"{replaced.owner.__qualname__}.{replaced.attribute}, in another parent of the class; keep one"
+            )
     bound.update(own)
 
 
@@ -93,12 +105,16 @@ def _add(owner: type, own: dict[HookName, Binding], attribute: str, mark: HookMa
         raise HookRegistrationError(
             f"{where}: {row.name} has a handler already, {owner.__qualname__}.{own[row.name].attribute}; keep one"
         )
+    able = ", ".join(policy.name for policy in row.policies)
+    if on_failure is not None and not isinstance(on_failure, FailurePolicy):  # pyright: ignore[reportUnnecessaryIsInstance] - authors may not check types
+        raise HookRegistrationError(
+            f"{where}: on_failure must be a FailurePolicy, not {on_failure!r}; {row.name} can express {able}"
+        )
     if on_failure is not None and on_failure not in row.policies:
-        able = ", ".join(policy.name for policy in row.policies)
         raise HookRegistrationError(
             f"{where}: {row.name} cannot express on_failure={on_failure.name}; it can express {able}"
         )
-    own[row.name] = Binding(row, attribute, row.default_policy if on_failure is None else on_failure)
+    own[row.name] = Binding(row, attribute, row.default_policy if on_failure is None else on_failure, owner)
 
 
 def _check_spelling(owner: type, attribute: str) -> None:
@@ -117,10 +133,12 @@ def _check_spelling(owner: type, attribute: str) -> None:
 
 def _find_row(owner: type, attribute: str, mark: HookMark) -> HookRow:
     name = mark.name or attribute
+    where = f"{owner.__qualname__}.{attribute}"
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - authors may not check types
+        raise HookRegistrationError(f"{where}: @hook takes a hook's name, such as HookName.OnActivate, not {name!r}")
     row = _ROWS_BY_TEXT.get(name)
     if row is not None:
         return row
-    where = f"{owner.__qualname__}.{attribute}"
     if name in _UNSUPPORTED:
         raise HookRegistrationError(
             f"{where}: ServeMetrics cannot be handled, the protocol has no rpc for it; serve metrics by ServeHTTP"
@@ -143,6 +161,13 @@ def _check_handler(cls: type, binding: Binding) -> None:
             f"{where}: the handler of {binding.row.name} must be a method, this is a {type(handler).__name__}; "
             f"expected: {expected}"
         )
+    unwrapped = inspect.unwrap(handler)
+    if not (binding.row.streaming or binding.row.content_field) and (
+        inspect.isgeneratorfunction(unwrapped) or inspect.isasyncgenfunction(unwrapped)
+    ):
+        raise HookRegistrationError(
+            f"{where}: the handler of {binding.row.name} must return its result, not yield; expected: {expected}"
+        )
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError):
@@ -154,3 +179,9 @@ def _check_handler(cls: type, binding: Binding) -> None:
         raise HookRegistrationError(
             f"{where}{signature} cannot take the arguments of {binding.row.name} ({error}); expected: {expected}"
         ) from None
+    takes = [p.name for p in signature.parameters.values() if p.kind in _BY_PLACE][receives_self:]
+    for taken, given in zip(takes, arguments, strict=False):
+        if taken != given and taken in arguments:
+            raise HookRegistrationError(
+                f"{where}{signature}: {taken} would get {given}, arguments come by their places; expected: {expected}"
+            )

@@ -198,3 +198,16 @@ async def test_a_stop_answers_calls_under_way_by_policy() -> None:
         await began.wait()
     assert len(reasons) == 1
     assert reasons[0]
+
+
+async def test_an_awaitable_that_an_async_handler_returns_is_awaited() -> None:
+    """As with a blocking one: a decorator may hide a coroutine behind another."""
+
+    async def inner() -> Reject:
+        return Reject("inner")
+
+    async def handler(*_: object) -> object:
+        return inner()
+
+    async with dispatching(handler, timeout_s=30) as call:
+        assert (await call()).rejection_reason == "inner"

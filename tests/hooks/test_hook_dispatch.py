@@ -110,7 +110,7 @@ async def test_failures_are_read_as_the_policy_says(
     (record,) = errors(caplog)
     assert record.name == "mm_plugin.hooks"
     assert record.__dict__["hook"] == row.name
-    assert record.__dict__["request_id"] == ("request_id" if "plugin_context" in row.fields else "")
+    assert record.__dict__["request_id"] == "request_id"  # the RequestContext's where there is no plugin context
     assert record.exc_info is not None
     if isinstance(answer, CallFailure):
         assert answer.code is (StatusCode.DEADLINE_EXCEEDED if handler is hang else StatusCode.INTERNAL)

@@ -147,21 +147,21 @@ def test_a_subclass_moves_or_gives_up_a_bound_method() -> None:
 
 
 def test_mixins_bind_and_the_line_of_inheritance_decides() -> None:
-    """Hooks of a mixin that is no Plugin count, and the nearer class wins as for any method."""
+    """Hooks of a mixin that is no Plugin count, and of methods with one name the nearer one runs, as always."""
 
     class Near:
         @hook("OnInstall")
-        def near(self, context: Any, event: Any) -> None: ...
+        def install(self, context: Any, event: Any) -> None: ...
 
     class Far:
         @hook("OnInstall")
-        def far(self, context: Any, event: Any) -> None: ...
+        def install(self, context: Any, event: Any) -> None: ...
         @hook("OnActivate")
         def start(self) -> None: ...
 
     class Mixed(Near, Far, Base): ...
 
-    assert bindings(Mixed) == {"OnInstall": "near", "OnActivate": "start"}
+    assert bindings(Mixed) == {"OnInstall": "install", "OnActivate": "start"}
 
 
 def test_a_wrapping_decorator_keeps_the_mark() -> None:

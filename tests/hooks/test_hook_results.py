@@ -236,3 +236,14 @@ def test_any_result_is_packed_or_refused(row: HookRow, result: object) -> None:
     again = codec.response_class.FromString(response.SerializeToString())
     if isinstance(result, Reject):
         assert host_reads(HOOK_TABLE[row.name], again) == "refused"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"null", b"[]", b"7", '{"a": 1}'.encode("utf-16"), b'\xef\xbb\xbf{"a": 1}', b'{"a": "\xff"}'],
+)
+def test_a_configuration_as_bytes_must_be_an_object_in_utf8(octets: bytes) -> None:
+    """What the server could not read as a configuration is refused, not put in place of one."""
+    with pytest.raises(HookResultError, match="no JSON object"):
+        pack(HookName.ConfigurationWillBeSaved, octets)
+    assert pack(HookName.ConfigurationWillBeSaved, b' \n{"a": 1}').modified_config.config_json
