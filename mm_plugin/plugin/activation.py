@@ -19,6 +19,7 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin.hooks.dispatch import Handler
+from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.plugin.background import Background, Every
@@ -52,6 +53,7 @@ class Activation:
         attachment: Where the plugin finds its task group.
         handlers: The author's lifecycle hooks, those there are.
         threads: Where blocking ones run.
+        watch: Told which one runs; OnActivate is the call within which others do.
         preparations: What must succeed before any of the author's hooks runs.
         at_intervals: The methods under ``@every`` by their names, begun once on_activate has succeeded.
     """
@@ -61,6 +63,7 @@ class Activation:
         attachment: Attachment,
         handlers: Mapping[HookName, Handler],
         threads: HookThreads,
+        watch: LoopWatch,
         *,
         preparations: Sequence[Callable[[], Awaitable[None]]] = (),
         at_intervals: Mapping[str, tuple[Callable[[], object], Every]] = MappingProxyType({}),
@@ -70,6 +73,7 @@ class Activation:
         self._at_intervals = at_intervals
         self._handlers = handlers
         self._threads = threads
+        self._watch = watch
         self._state = _State.INACTIVE
         self._running = False
         self._period = _Period()
@@ -158,7 +162,7 @@ class Activation:
 
     async def _call(self, name: HookName) -> object:
         handler = self._handlers.get(name)
-        return None if handler is None else await handler.run(self._threads)
+        return None if handler is None else await self._watch.guard(name, handler.run(self._threads))
 
     def _begin_intervals(self) -> None:
         background = self._attachment.background

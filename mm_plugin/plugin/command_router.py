@@ -67,7 +67,7 @@ class CommandRouter:
 
     async def execute(self, context: PluginContext, args: CommandArgs) -> object:
         """Answer one command; see ExecuteCommand."""
-        trigger = args.command.lstrip().partition(" ")[0].partition("\n")[0].removeprefix("/").lower()
+        trigger = next(iter(args.command.split(maxsplit=1)), "").removeprefix("/").lower()
         node = self._commands.get(trigger)
         if node is None:
             if self._other is not None:

@@ -88,19 +88,20 @@ def collect_commands(cls: type) -> Mapping[str, CommandNode]:
         function = getattr(cls, method)
         node.method, node.mark = method, mark
         node.description = mark.description or (inspect.getdoc(function) or "").partition("\n")[0]
-        node.parameters = _parameters(function, where)
+        node.parameters = _parameters(function, where, has_self=inspect.isfunction(inspect.getattr_static(cls, method)))
     return roots
 
 
 # -- signatures -----------------------------------------------------------------------------------------------
 
 
-def _parameters(function: Callable[..., object], where: str) -> tuple[Parameter, ...]:
+def _parameters(function: Callable[..., object], where: str, *, has_self: bool) -> tuple[Parameter, ...]:
     try:
         hints = get_type_hints(function)
     except NameError as error:
         raise DeclarationError(f"{where}: {error}; the types of a command must be importable at run time") from None
-    found = [_parameter(parameter, hints.get(parameter.name, str), where) for parameter in _signature(function)]
+    parameters = list(inspect.signature(function).parameters.values())[has_self:]
+    found = [_parameter(parameter, hints.get(parameter.name, str), where) for parameter in parameters]
     flags = [parameter.flag for parameter in found if parameter.form is Form.FLAG]
     if "help" in flags:
         raise DeclarationError(f"{where}: --help is answered already; give the parameter another name")
@@ -109,10 +110,6 @@ def _parameters(function: Callable[..., object], where: str) -> tuple[Parameter,
         if earlier.form is Form.REST:
             raise DeclarationError(f"{where}: {earlier.name} takes all words; it must be the last before the flags")
     return tuple(found)
-
-
-def _signature(function: Callable[..., object]) -> list[inspect.Parameter]:
-    return list(inspect.signature(function).parameters.values())[1:]  # without self
 
 
 def _parameter(parameter: inspect.Parameter, hint: object, where: str) -> Parameter:

@@ -22,7 +22,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 def marked(function: _F, attribute: str, mark: object) -> _F:
     """Return a function with a mark on it."""
-    setattr(function, attribute, mark)
+    setattr(_beneath(function), attribute, mark)
     return function
 
 
@@ -34,7 +34,7 @@ def marks_of_class(cls: type, attribute: str, kind: type[_Mark]) -> dict[str, _M
     found: dict[str, _Mark] = {}
     for owner in reversed(cls.__mro__):
         for name, value in vars(owner).items():
-            mark = getattr(value, attribute, None)
+            mark = getattr(_beneath(value), attribute, None)
             if isinstance(mark, kind):
                 found[name] = mark
             elif value is None:
@@ -42,14 +42,17 @@ def marks_of_class(cls: type, attribute: str, kind: type[_Mark]) -> dict[str, _M
     return found
 
 
+def _beneath(function: object) -> object:
+    """Return the function inside a staticmethod or classmethod, so that decorators may stand in either order."""
+    return getattr(function, "__func__", function)
+
+
 async def call(function: Callable[[], object], threads: HookThreads) -> object:
     """Call an author's function, an async one in this task, a blocking one in a worker thread; return its result.
 
     Cancellation cancels an async function. A thread runs on unobserved and keeps its slot until it ends.
     """
-    if _is_async(function):
-        return await cast("Awaitable[object]", function())
-    result = await threads.run(function)
+    result = await cast("Awaitable[object]", function()) if _is_async(function) else await threads.run(function)
     return await result if inspect.isawaitable(result) else result
 
 

@@ -104,7 +104,7 @@ class PluginRuntime:
             _renew_first(handlers, keeper.renew, threads)
         preparations.append(http.start)
         self._activation = Activation(
-            attachment, lifecycle, threads, preparations=preparations, at_intervals=intervals_of(plugin)
+            attachment, lifecycle, threads, self._watch, preparations=preparations, at_intervals=intervals_of(plugin)
         )
         self._listed = sorted({*bindings, *_ALWAYS})
         for name, function in (

@@ -117,7 +117,7 @@ def read_settings(cls: type[_T], values: Mapping[str, JSONValue]) -> _T:
         problems = [(path.removeprefix("."), reason) for path, reason in error.problems]
         text = "; ".join(f"{path}: {reason}" for path, reason in problems)
         raise SettingsError(f"the plugin's settings do not fit: {text}", problems=problems) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise SettingsError(f"the plugin's settings do not fit: {error}") from error
 
 
@@ -143,7 +143,7 @@ def _record(cls: type, where: str) -> ValueType:
             raise Unfit(*problems)
         try:
             return cls(**made)
-        except (ValueError, TypeError) as error:  # what the author's __post_init__ refuses
+        except (ValueError, TypeError, OverflowError) as error:  # what the author's __post_init__ refuses
             raise Unfit(("", str(error))) from error
 
     return ValueType("record", f"an object as {where} describes it", convert)
@@ -163,7 +163,7 @@ def _field_value(field: _Field, given: Mapping[str, object]) -> object:
 def _decode(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unfit(("", "expected an object, found text that is no JSON")) from None
 
 

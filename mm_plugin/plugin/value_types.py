@@ -131,8 +131,13 @@ def _whole_number(value: object) -> int:
 
 def _number(value: object) -> float:
     number = _read(float, value)
-    if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
-        return float(number)
+    if isinstance(number, int | float) and not isinstance(number, bool):
+        try:
+            number = float(number)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
     raise _unfit("a number", value)
 
 
@@ -235,5 +240,5 @@ def _each(parts: Mapping[str, object], item: ValueType) -> dict[str, object]:
 def _json(text: str, expected: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unfit(("", f"expected {expected}, found text that is no JSON")) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import anyio
@@ -300,3 +301,19 @@ async def test_any_order_of_lifecycle_calls(steps: list[str]) -> None:
                 active = False
             assert plugin.events == expected
     assert plugin.events == expected + (["background ended"] if active else [])
+
+
+async def test_a_first_configuration_change_that_blocks_is_reported_by_its_own_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """OnConfigurationChange runs within OnActivate, and the report names the one that blocks."""
+
+    class Blocking(Plugin):
+        async def on_configuration_change(self) -> None:
+            give_up_at = time.monotonic() + 20
+            while not caplog.records and time.monotonic() < give_up_at:
+                time.sleep(0.01)  # noqa: ASYNC251 - blocking is what this is about
+
+    async with running(Blocking()) as run:
+        await run.call("OnActivate")
+    assert "hook OnConfigurationChange blocks" in caplog.text

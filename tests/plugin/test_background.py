@@ -229,8 +229,8 @@ async def test_an_override_keeps_its_interval_and_none_gives_it_up() -> None:
     assert set(plugin.events) == {"activated", "child"}
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
-def test_an_impossible_interval_is_refused_at_the_class_statement(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), "a"])
+def test_an_impossible_interval_is_refused_at_the_class_statement(seconds: Any) -> None:
     """The error names the method and what it wants."""
     with pytest.raises(DeclarationError, match=r"Wrong\.tick: @every needs seconds above 0"):
 

@@ -326,3 +326,38 @@ def test_the_decorator_without_parentheses_is_refused() -> None:
     """The sentence says what to write instead."""
     with pytest.raises(DeclarationError, match=r'@command\("remind"\)'):
         command(lambda self: None)  # type: ignore[arg-type]
+
+
+class Unbound(Plugin):
+    """Commands that take no self, the decorators in either order."""
+
+    @command("one")
+    @staticmethod
+    def one(word: str) -> str:
+        return f"one {word}"
+
+    @staticmethod
+    @command("two")
+    def two(word: str) -> str:
+        return f"two {word}"
+
+    @command("three")
+    @classmethod
+    def three(cls, word: str) -> str:
+        return f"three {word} of {cls.__name__}"
+
+
+async def test_static_and_class_methods_are_commands_too() -> None:
+    """No parameter is taken for self where there is none."""
+    async with running(Unbound()) as run:
+        for typed, told in (("/one a", "one a"), ("/two b", "two b"), ("/three c", "three c of Unbound")):
+            answer = await run.call("ExecuteCommand", args=CommandArgs(command=typed))
+            assert answer.response.text == told
+
+
+@pytest.mark.parametrize("space", ["\t", "\n", "\u00a0", "  "])
+async def test_a_trigger_ends_at_any_white_space(space: str) -> None:
+    """What people paste between the command and its words is no part of the command."""
+    async with running(Unbound()) as run:
+        answer = await run.call("ExecuteCommand", args=CommandArgs(command=f" /one{space}a"))
+    assert answer.response.text == "one a"

@@ -391,3 +391,23 @@ async def test_the_settings_class_is_inherited() -> None:
     async with session(plugin) as (run, _server):
         await run.call("OnActivate")
         assert plugin.settings == Settings("a")
+
+
+@dataclass
+class Numbers:
+    """Fields whose values may be more than Python takes."""
+
+    ratio: float = 1.0
+    count: int = 1
+    names: list[str] = field(default_factory=list[str])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"ratio": 10**400}, {"count": float("inf")}, {"count": "9" * 5000}, {"names": "[" * 100_000}],
+    ids=["huge", "infinite", "long", "deep"],
+)
+def test_values_beyond_what_can_be_held_are_settings_errors(values: Mapping[str, Any]) -> None:
+    """A number too large and JSON too deep are told like any other value that does not fit."""
+    with pytest.raises(SettingsError, match=next(iter(values))):
+        read_settings(Numbers, values)
