@@ -19,6 +19,6 @@ async def never() -> ByteStream:
 async def test_a_call_that_waits_for_the_connection_says_so() -> None:
     """The text speaks of connecting, not of a connection that is full."""
     async with GRPCChannel(never) as channel:
-        with pytest.raises(GRPCStatusError, match="cannot be reached: .* attempt to connect") as caught:
+        with pytest.raises(GRPCStatusError, match=r"cannot be reached: .* attempt to connect") as caught:
             await channel.unary("/t.T/Call", b"", bytes, deadline=anyio.current_time() + 0.01)
     assert caught.value.kind is FailureKind.UNREACHABLE
