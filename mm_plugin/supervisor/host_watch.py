@@ -8,14 +8,18 @@ See:    The end of standard input says nothing: hosts start plugins with any sta
 from __future__ import annotations
 
 import os
+import select
 import sys
+import threading
+import time
+from collections.abc import Callable
 
 import anyio
 
 from mm_plugin import limits
 from mm_plugin.supervisor.stop import StopControl
 
-__all__ = ("wait_parent_gone", "watch_host")
+__all__ = ("guard_against_lost_host", "wait_parent_gone", "watch_host")
 
 
 async def watch_host(stop: StopControl, parent: int) -> None:
@@ -27,6 +31,25 @@ async def watch_host(stop: StopControl, parent: int) -> None:
     """
     await wait_parent_gone(parent)
     stop.ask("the host has gone", within_s=limits.stop_after_host_gone_s)
+
+
+def guard_against_lost_host(parent: int, on_gone: Callable[[float], None]) -> None:
+    """Watch the host in a daemon thread, too, for an event loop that is blocked when it goes.
+
+    Args:
+        parent: The host's process id, taken when this process started.
+        on_gone: Called in the thread with the seconds that the stop may take.
+    """
+
+    def watch() -> None:
+        descriptor = _process_descriptor(parent)
+        if descriptor is not None and os.getppid() == parent:
+            select.select([descriptor], [], [])
+        while os.getppid() == parent:
+            time.sleep(limits.parent_poll_s)
+        on_gone(limits.stop_after_host_gone_s)
+
+    threading.Thread(target=watch, name="host guard", daemon=True).start()
 
 
 async def wait_parent_gone(parent: int) -> None:

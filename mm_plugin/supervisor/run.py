@@ -24,7 +24,7 @@ from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError, NotMagicCookieError
 from mm_plugin.plugin.runtime import PluginRuntime
 from mm_plugin.settings import BACKEND, COOKIE_KEY, COOKIE_VALUE, RuntimeConfig, load_runtime_config
-from mm_plugin.supervisor.host_watch import watch_host
+from mm_plugin.supervisor.host_watch import guard_against_lost_host, watch_host
 from mm_plugin.supervisor.logs import configure_logging
 from mm_plugin.supervisor.plugin_server import APP_PROTOCOL_VERSIONS, PluginServer
 from mm_plugin.supervisor.signals import leave_interrupts_to_the_host, watch_signals
@@ -75,6 +75,7 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
     stop = partial(StopControl, on_deadline=_end_process_after)
+    guard_against_lost_host(parent, _end_process_after)
     try:
         anyio.run(partial(_serve, plugin_class, config, stdout, stop, parent=parent), **event_loop)
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was, sys.exit in a task included
@@ -122,7 +123,13 @@ async def _serve(
     ):
         if threading.current_thread() is threading.main_thread():
             await process_layer.start(
-                partial(watch_signals, stop, within_s=config.stop_grace_s, obey_interrupts=parent is None),
+                partial(
+                    watch_signals,
+                    stop,
+                    within_s=config.stop_grace_s,
+                    obey_interrupts=parent is None,
+                    on_signal=None if parent is None else _end_process_after,
+                ),
                 name="signals",
             )
         if parent is not None:

@@ -34,6 +34,8 @@ class Sample(Plugin):
             self.task_group.start_soon(self.crash)
         if "exit" in wishes:
             self.start_soon(sys.exit, 0)
+        if "block-loop" in wishes:
+            self.start_soon(self.block_loop)
         if "exit-raw" in wishes:
             self.task_group.start_soon(self.leave)
         if "stubborn" in wishes:
@@ -53,6 +55,11 @@ class Sample(Plugin):
 
     async def crash(self) -> None:
         raise ValueError("boom in the background")
+
+    async def block_loop(self) -> None:
+        await anyio.sleep(0.2)  # for the answer of OnActivate to go out
+        self.logger.info("blocking")
+        time.sleep(60)  # noqa: ASYNC251
 
     async def leave(self) -> None:
         sys.exit(0)

@@ -242,6 +242,17 @@ async def test_exit_in_the_background_is_a_crash(anyio_backend: str, wish: str) 
     assert len([text for text in plugin.messages() if str(text).startswith("the plugin crashed")]) == 1
 
 
+async def test_blocked_event_loop_does_not_defeat_sigterm(anyio_backend: str) -> None:
+    """The process ends when its time is over, and says where it stood."""
+    async with started(anyio_backend, "block-loop") as plugin:
+        await plugin.hook("OnActivate")
+        while b"blocking" not in plugin.stderr:  # noqa: ASYNC110 - it comes from another process
+            await anyio.sleep(0.01)
+        plugin.process.send_signal(signal.SIGTERM)
+        assert await plugin.process.wait() == 1
+    assert b"block_loop" in plugin.stderr
+
+
 @pytest.mark.parametrize("redirection", [">&-", "1</dev/null"])
 async def test_no_usable_standard_output_is_one_sentence(anyio_backend: str, redirection: str) -> None:
     """Without a place for the handshake it says so and ends."""
