@@ -161,7 +161,8 @@ class MemoryPluginLink:
         with anyio.move_on_after(limits.cleanup_s):
             async with anyio.create_task_group() as answers:
                 for call, hook_call in self._hooks.items():
-                    answers.start_soon(self._answer_stopping, call, hook_call)
+                    if not call.scope.cancel_called:  # else the host has given up, and nobody waits for an answer
+                        answers.start_soon(self._answer_stopping, call, hook_call)
         self._closing.set()
         if self._tasks is not None:
             await self._closed.wait()
