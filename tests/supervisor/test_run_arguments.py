@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -10,6 +11,14 @@ import pytest
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.settings import COOKIE_KEY, COOKIE_VALUE
 from mm_plugin.supervisor.run import run_plugin
+
+
+@pytest.fixture(autouse=True)
+def keep_interrupts() -> Iterator[None]:
+    """Give SIGINT its handler back: run_plugin leaves it to the host."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("wrong", [Plugin(), object, "Plugin", None])
@@ -42,13 +51,11 @@ def test_only_the_chosen_backend_is_checked(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MM_PLUGIN_BACKEND", "curio")
 
     def note(*_: object, backend: str = "") -> None:
-        chosen.append(backend)
+        if backend:
+            chosen.append(backend)
 
     monkeypatch.setattr("mm_plugin.supervisor.run.configure_logging", int)
+    monkeypatch.setattr("mm_plugin.supervisor.run.guard_against_lost_host", note)
     monkeypatch.setattr(anyio, "run", note)
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        run_plugin(Plugin, backend="trio")
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    run_plugin(Plugin, backend="trio")
     assert chosen == ["trio"]
