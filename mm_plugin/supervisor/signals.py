@@ -6,7 +6,7 @@ Layer:  supervisor (process layer).
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -64,7 +64,7 @@ async def watch_signals(
 @contextmanager
 def _told_at_once(
     numbers: Sequence[signal.Signals], on_signal: Callable[[float], None] | None, within_s: float
-) -> Iterator[None]:
+) -> Generator[None]:
     """Call ``on_signal`` in the handlers themselves, which run in the main thread whatever the event loop does.
 
     Loops learn of signals by a file descriptor or by the handler that is here already; both still work.

@@ -10,7 +10,7 @@ import pytest
 
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.table import REQUIRED, APIMethod, Kind, api_table
-from mm_plugin.exceptions import NotFoundError, PluginAPIError, StatusCode, TooLargeError
+from mm_plugin.exceptions import NotFoundError, PermissionDeniedError, PluginAPIError, StatusCode
 from mm_plugin.host.api_receiver import ErrorStyle, HandlerAPI
 from mm_plugin.transport.grpc.api_end import open_api_server
 from tests.api.api_samples import JSON_SAMPLE, DirectCaller, Recorder, sample_arguments, sample_result
@@ -107,13 +107,13 @@ async def test_an_embedded_error_keeps_every_field() -> None:
 async def test_a_status_error_keeps_id_text_and_status() -> None:
     """An error sent as a status reaches the caller of any method with its id and text, and its HTTP status inferred."""
     api, recorder = direct(ErrorStyle.STATUS)
-    recorder.outcome = TooLargeError("too long", id="app.thing.size", where="lost on the way")
+    recorder.outcome = PermissionDeniedError("not you", id="app.thing.denied", where="lost on the way")
     for row in ROWS:
-        with pytest.raises(TooLargeError) as caught:
+        with pytest.raises(PermissionDeniedError) as caught:
             await call(api, row, sample_arguments(row))
         error = caught.value
-        assert (error.id, error.message, error.status_code) == ("app.thing.size", "too long", 413), row.rpc
-        assert (error.code, error.where) == (StatusCode.RESOURCE_EXHAUSTED, ""), row.rpc
+        assert (error.id, error.message, error.status_code) == ("app.thing.denied", "not you", 403), row.rpc
+        assert (error.code, error.where) == (StatusCode.PERMISSION_DENIED, ""), row.rpc
 
 
 async def test_errors_travel_as_the_go_host_sends_them() -> None:
