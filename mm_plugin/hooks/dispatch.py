@@ -127,7 +127,9 @@ class HookDispatcher:
             set_request(call.request)
             request_id = codec.request_id(call.request)
             work = partial(self._answer, codec, handler, call.request)
-            return await self._tasks.call(codec.row.name, work, self._deadline(call.deadline))
+            allows = handler.on_failure is FailurePolicy.ALLOW and codec.row.allows_by_failing
+            run = self._tasks.call_here if allows else self._tasks.call
+            return await run(codec.row.name, work, self._deadline(call.deadline))
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers
             return answer_failure(codec, handler.on_failure, error, request_id=request_id)
         except BaseException as error:
