@@ -21,7 +21,7 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin.exceptions import PluginAPIError
-from mm_plugin.messages.redaction import shown
+from mm_plugin.messages.redaction import scrubbed, shown
 
 if TYPE_CHECKING:
     from mm_plugin.api.client import PluginAPIClient
@@ -162,14 +162,16 @@ def _text(record: logging.LogRecord) -> str:
     else:
         args = {name: shown(value) for name, value in record.args.items()} if record.args else ()
     text = str(shown(record.msg))
-    return text % args if args else text
+    return scrubbed(text % args if args else text)
 
 
 def _plain(value: object) -> JSONValue:
-    if value is None or isinstance(value, bool | str):
+    if isinstance(value, str):
+        return scrubbed(value)
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) <= 2**53:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    return str(shown(value))
+    return scrubbed(str(shown(value)))

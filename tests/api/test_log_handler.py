@@ -198,3 +198,15 @@ async def test_the_count_survives_the_end_and_other_fields(logger: logging.Logge
     ((_, text, fields),) = log.lines
     assert (text, fields["dropped"], fields["logger"]) == ("in flight", 5, logger.name)
     assert (fields["extra.dropped"], fields["extra.logger"]) == ("mine", "mine")
+
+
+async def test_no_secret_of_a_message_reaches_the_servers_log(logger: logging.Logger) -> None:
+    """Formatted messages lose their secret fields in texts, arguments and fields alike."""
+    log, user = Log(), User(username="ada", password="the-hash", mfa_secret="the-seed")
+    with anyio.fail_after(10):
+        async with forwarding(log, logger):
+            logger.info(f"a {user}")  # noqa: G004 - as authors do
+            logger.info("b %s", [user], extra={"user": user, "text": str(user)})
+            lines = await log.wait_for(2)
+    assert "the-" not in repr(lines)
+    assert "ada" in lines[0][1]
