@@ -145,17 +145,20 @@ def _message(message: DescriptorProto, prefix: str) -> Iterator[tuple[str, str]]
     name = prefix + message.name
     yield name, ""
     for field in message.field:
-        yield f"{name}.{field.name}", _field(field)
+        yield f"{name}.{field.name}", _field(field, message)
     for nested in message.nested_type:
         yield from _message(nested, f"{name}.")
     for enum in message.enum_type:
         yield from _enum(enum, f"{name}.")
 
 
-def _field(field: FieldDescriptorProto) -> str:
+def _field(field: FieldDescriptorProto, message: DescriptorProto) -> str:
     kind = _short(field.type_name) or field.Type.Name(field.type).removeprefix("TYPE_").lower()
     label = "repeated " if field.label == field.LABEL_REPEATED else "optional " if field.proto3_optional else ""
-    return f"{label}{kind} = {field.number}"
+    if field.HasField("oneof_index") and not field.proto3_optional:
+        label = f"oneof {message.oneof_decl[field.oneof_index].name} "
+    packing = f" [packed = {str(field.options.packed).lower()}]" if field.options.HasField("packed") else ""
+    return f"{label}{kind} = {field.number}{packing}"
 
 
 def _enum(enum: EnumDescriptorProto, prefix: str) -> Iterator[tuple[str, str]]:

@@ -172,3 +172,19 @@ def test_an_unreadable_contract_is_named(
         read_contract(path)
     assert parity.main(["diff", str(path), str(path)]) == 2
     assert str(path) in capsys.readouterr().err
+
+
+def test_a_field_that_enters_a_oneof_or_is_unpacked_has_changed(tmp_path: Path) -> None:
+    """Presence and packing are part of a field: both change what a peer reads."""
+    texts = {
+        "one": "string a = 1; repeated int32 b = 2;",
+        "two": "oneof o { string a = 1; } repeated int32 b = 2 [packed = false];",
+    }
+    for name, fields in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.proto").write_text(f'syntax = "proto3"; package p; message M {{ {fields} }}')
+    changes = compare(read_contract(tmp_path / "one"), read_contract(tmp_path / "two"))
+    assert changes.changed == [
+        "p.M.a: string = 1 -> oneof o string = 1",
+        "p.M.b: repeated int32 = 2 -> repeated int32 = 2 [packed = false]",
+    ]
