@@ -99,30 +99,36 @@ class RawClient(RawPeer):
         return self.http2.open_stream([(name, value) for name, value in fields.items() if value])
 
     async def answer(self, stream: Stream) -> tuple[int | None, Status | None, bytes]:
-        """Return HTTP status, gRPC status and body of the answer."""
+        """Return HTTP status, gRPC status and body of the answer; what belongs to other streams is kept for them."""
         status: int | None = None
         body = b""
+        others: list[Event] = []
         await self.flush()
-        with anyio.fail_after(10):
-            while True:
-                while self.events:
-                    event = self.events.pop(0)
-                    if isinstance(event, ResponseReceived) and event.stream is stream:
-                        status = event.head.status
-                        if event.end_stream:
+        try:
+            with anyio.fail_after(10):
+                while True:
+                    while self.events:
+                        event = self.events.pop(0)
+                        if getattr(event, "stream", None) is not stream:
+                            others.append(event)
+                        elif isinstance(event, ResponseReceived):
+                            status = event.head.status
+                            if event.end_stream:
+                                return status, read_status(event.head.fields), body
+                        elif isinstance(event, DataReceived):
+                            body += event.data
+                            self.http2.consumed(stream, event.credit_octets)
+                            if event.end_stream:
+                                return status, None, body
+                        elif isinstance(event, TrailersReceived):
                             return status, read_status(event.head.fields), body
-                    elif isinstance(event, DataReceived) and event.stream is stream:
-                        body += event.data
-                        self.http2.consumed(stream, event.credit_octets)
-                        if event.end_stream:
-                            return status, None, body
-                    elif isinstance(event, TrailersReceived) and event.stream is stream:
-                        return status, read_status(event.head.fields), body
-                    elif isinstance(event, StreamReset) and event.stream is stream:
-                        return status, None, f"reset {event.code.name}".encode()
-                self.events += self.http2.receive(await self.byte_stream.receive())
-                if self.http2.output_octets:
-                    await self.flush()
+                        elif isinstance(event, StreamReset):
+                            return status, None, f"reset {event.code.name}".encode()
+                    self.events += self.http2.receive(await self.byte_stream.receive())
+                    if self.http2.output_octets:
+                        await self.flush()
+        finally:
+            self.events[:0] = others
 
     async def still_lives(self) -> None:
         """Check that the connection answers an ordinary call."""
