@@ -23,6 +23,8 @@ from mm_plugin.transport.grpc.server import GRPCServer
 from mm_plugin.transport.grpc.sockets import SocketListener
 from mm_plugin.transport.grpc.streams import ServerStream
 
+from .peer_builds import command_of
+
 SPECIAL_TEXT = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 
 
@@ -190,8 +192,12 @@ class TheirHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 @asynccontextmanager
-async def their_server(folder: Path, carrier: str) -> AsyncGenerator[GRPCChannel]:
-    """Run a grpcio server and give our channel to it."""
+async def their_server(folder: Path, carrier: str, peer: str = "grpcio") -> AsyncGenerator[GRPCChannel]:
+    """Run a server of grpcio, grpc-go or grpc-js, the latter on TCP only, and give our channel to it."""
+    if peer != "grpcio":
+        async with other_server(peer) as target, GRPCChannel(connector_to(target)) as channel:
+            yield channel
+        return
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(16), handlers=[TheirHandler()], options=options)
     if carrier == "tcp":
@@ -206,6 +212,18 @@ async def their_server(folder: Path, carrier: str) -> AsyncGenerator[GRPCChannel
     finally:
         with anyio.CancelScope(shield=True):
             await in_thread(lambda: server.stop(None).wait())
+
+
+@asynccontextmanager
+async def other_server(peer: str, age: str = "0") -> AsyncGenerator[str]:
+    """Run a server of grpc-go or grpc-js and give its target; ``age`` is what a connection gets before its GOAWAY."""
+    command = await in_thread(lambda: [*command_of(peer, "server"), age])
+    async with await anyio.open_process(command, stderr=None) as process:
+        assert process.stdout is not None
+        try:
+            yield (await process.stdout.receive()).decode().strip()
+        finally:
+            process.kill()
 
 
 @pytest.fixture(params=["tcp", "unix"])
