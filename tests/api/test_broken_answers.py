@@ -16,7 +16,7 @@ from mm_plugin.host.api_receiver import HandlerAPI
 from mm_plugin.transport.grpc.api_end import open_api_server
 from mm_plugin.wire.grpc import frame as message
 from mm_plugin.wire.http2 import encode
-from tests.transport.grpc.test_grpc_hostile_servers import FakeServer
+from tests.transport.grpc.fake_servers import FakeServer
 from tests.wire.http2.raw_frames import (
     DATA,
     END_HEADERS,

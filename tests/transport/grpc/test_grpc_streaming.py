@@ -8,18 +8,20 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from grpclib.health.v1.health_pb2 import HealthCheckRequest
 
-from mm_plugin import limits
 from mm_plugin.exceptions import LocalProtocolError, StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
-from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Streaming, Unary
-from mm_plugin.transport.grpc.streams import ClientStream, ServerStream
+from mm_plugin.transport.grpc.handlers import Handler, Streaming
+from mm_plugin.transport.grpc.streams import ServerStream
 from mm_plugin.transport.link import FailureKind
 
 from .conftest import Serve
 
 BytesStream = ServerStream[bytes, bytes]
 
+
 PATH = "/test.Echo/Stream"
+
+
 UNARY = "/test.Echo/Unary"
 
 
@@ -141,33 +143,6 @@ async def test_status_after_messages(serve: Serve) -> None:
             await stream.send_message(b"late")
 
 
-async def test_early_answer_to_an_endless_upload(serve: Serve) -> None:
-    """A handler may end the call before the requests have come; what is sent later is dropped."""
-
-    async def answer(stream: BytesStream) -> None:
-        await stream.recv_message()
-        await stream.send_message(b"enough")
-
-    async with (
-        serve(streaming(answer)) as served,
-        served.channel() as channel,
-        anyio.create_task_group() as tasks,
-        channel.open_stream(PATH, bytes, bytes) as stream,
-    ):
-
-        async def upload() -> None:
-            while True:
-                await stream.send_message(b"x" * 100_000)
-                await anyio.lowlevel.checkpoint()
-
-        tasks.start_soon(upload)
-        with anyio.fail_after(5):
-            assert await stream.recv_message() == b"enough"
-            assert await stream.recv_message() is None
-        await stream.send_message(b"dropped")
-        tasks.cancel_scope.cancel()
-
-
 async def test_leaving_the_context_cancels(serve_everywhere: Serve) -> None:
     """A stream that is left before its end cancels the handler."""
     cancelled = anyio.Event()
@@ -186,27 +161,6 @@ async def test_leaving_the_context_cancels(serve_everywhere: Serve) -> None:
             await cancelled.wait()
 
 
-async def test_deadline_of_a_stream(serve: Serve) -> None:
-    """Each wait of a stream ends at the call's deadline; the handler is cancelled too."""
-    cancelled = anyio.Event()
-
-    async def hang(stream: BytesStream) -> None:
-        assert stream.info.deadline is not None
-        try:
-            await anyio.sleep_forever()
-        finally:
-            cancelled.set()
-
-    async with serve(streaming(hang)) as served, served.channel() as channel:
-        async with channel.open_stream(PATH, bytes, bytes, deadline=anyio.current_time() + 0.05) as stream:
-            for _ in range(2):
-                with pytest.raises(GRPCStatusError) as caught:
-                    await stream.recv_message()
-                assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
-        with anyio.fail_after(5):
-            await cancelled.wait()
-
-
 async def test_handler_cancels(serve: Serve) -> None:
     """A handler that abandons its call lets the caller see CANCELLED."""
 
@@ -221,113 +175,6 @@ async def test_handler_cancels(serve: Serve) -> None:
         with pytest.raises(GRPCStatusError) as caught:
             await stream.recv_message()
         assert caught.value.code is StatusCode.CANCELLED
-
-
-async def test_message_over_the_limit_in_a_stream(serve: Serve) -> None:
-    """A request over the limit becomes the call's status unless the handler knows better."""
-    async with (
-        serve(streaming(echo), message_limit_octets=1000) as served,
-        served.channel() as channel,
-        channel.open_stream(PATH, bytes, bytes) as stream,
-    ):
-        await stream.send_message(b"x" * 1000)
-        assert await stream.recv_message() == b"x" * 1000
-        await stream.send_message(b"x" * 1001)
-        with pytest.raises(GRPCStatusError) as caught:
-            await stream.recv_message()
-        assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
-
-
-async def test_sender_waits_for_the_reader(serve: Serve) -> None:
-    """With a reader that does not read, a sender stops within the windows; when it reads, all arrives."""
-    sent = 0
-    reading = anyio.Event()
-    count, octets = 400, 65_536
-
-    async def read_late(stream: BytesStream) -> None:
-        await reading.wait()
-        received = 0
-        async for message in stream:
-            received += len(message)
-        await stream.send_message(b"%d" % received)
-
-    async with (
-        serve(streaming(read_late)) as served,
-        served.channel() as channel,
-        channel.open_stream(PATH, bytes, bytes) as stream,
-        anyio.create_task_group() as tasks,
-    ):
-
-        async def upload() -> None:
-            nonlocal sent
-            for _ in range(count):
-                await stream.send_message(b"x" * octets)
-                sent += octets
-            await stream.end()
-
-        tasks.start_soon(upload)
-        before = -1
-        while before != sent:  # until it stands still
-            before = sent
-            await anyio.wait_all_tasks_blocked()
-        bound = limits.http2_stream_window_octets + limits.http2_stream_output_octets + 2 * octets
-        assert 0 < sent <= bound
-        reading.set()
-        assert await stream.recv_message() == b"%d" % (count * octets)
-
-
-async def test_response_sender_waits_for_the_caller(serve: Serve) -> None:
-    """A handler that sends without end is held back by a caller that does not read."""
-    sent = 0
-
-    async def flood(stream: BytesStream) -> None:
-        nonlocal sent
-        while True:
-            await stream.send_message(b"x" * 65_536)
-            sent += 65_536
-
-    async with (
-        serve(streaming(flood)) as served,
-        served.channel() as channel,
-        channel.open_stream(PATH, bytes, bytes) as stream,
-    ):
-        assert await stream.recv_message()
-        before = -1
-        while before != sent:
-            before = sent
-            await anyio.wait_all_tasks_blocked()
-        assert sent <= limits.http2_stream_window_octets + limits.http2_stream_output_octets + 4 * 65_536
-
-
-async def test_unread_uploads_starve_nobody(serve: Serve) -> None:
-    """With 200 uploads that nobody reads, a unary call on the same connection still answers."""
-
-    async def never_read(stream: BytesStream) -> None:
-        await anyio.sleep_forever()
-
-    async def quick(request: bytes, info: CallInfo) -> bytes:
-        return request
-
-    handlers: dict[str, Handler] = {
-        PATH: Streaming(never_read, bytes, bytes),
-        UNARY: Unary(quick, bytes, bytes),
-    }
-    async with serve(handlers) as served, served.channel() as channel, anyio.create_task_group() as tasks:
-
-        async def upload() -> None:
-            async with channel.open_stream(PATH, bytes, bytes) as stream:
-                while True:
-                    await stream.send_message(b"x" * 100_000)
-
-        for _ in range(200):
-            tasks.start_soon(upload)
-        while served.server.running < 200:
-            await anyio.lowlevel.checkpoint()
-        await anyio.wait_all_tasks_blocked()
-        for _ in range(5):
-            with anyio.fail_after(5):
-                assert await channel.unary(UNARY, b"here", bytes) == b"here"
-        tasks.cancel_scope.cancel()
 
 
 async def test_send_after_the_end(serve: Serve) -> None:
@@ -359,26 +206,6 @@ async def test_cancelled_here(serve: Serve) -> None:
             await stream.recv_message()
         assert caught.value.code is StatusCode.CANCELLED
         assert caught.value.kind is FailureKind.STATUS
-
-
-async def test_every_wait_ends_at_the_deadline(serve: Serve) -> None:
-    """Waiting for the head, for the status and for room to send ends at the deadline as receiving does."""
-
-    async def deaf(stream: BytesStream) -> None:
-        await anyio.sleep_forever()
-
-    async with serve(streaming(deaf)) as served, served.channel() as channel:
-
-        async def flood(stream: ClientStream[bytes, bytes]) -> None:
-            while True:
-                await stream.send_message(bytes(100_000))
-
-        for wait in (ClientStream.recv_initial, ClientStream.recv_trailing, flood):
-            deadline = anyio.current_time() + 0.05
-            async with channel.open_stream(PATH, bytes, bytes, deadline=deadline) as stream:
-                with anyio.fail_after(5), pytest.raises(GRPCStatusError) as caught:
-                    await wait(stream)
-                assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_wait_for_the_status(serve: Serve) -> None:

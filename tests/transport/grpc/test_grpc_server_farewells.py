@@ -1,0 +1,165 @@
+"""Our channel against servers that leave it: GOAWAY and resets in each phase, and what is tried again."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import anyio
+import pytest
+from anyio.abc import ByteStream
+
+from mm_plugin import limits
+from mm_plugin.exceptions import StatusCode
+from mm_plugin.transport.grpc.channel import GRPCChannel
+from mm_plugin.transport.link import FailureKind
+from mm_plugin.wire.grpc import frame as message
+from tests.wire.http2.raw_frames import (
+    DATA,
+    END_HEADERS,
+    HEADERS,
+    RESPONSE_BLOCK,
+    TRAILERS_BLOCK,
+    frame,
+    goaway,
+    rst_stream,
+)
+
+from .fake_servers import (
+    CANCEL,
+    ENHANCE_YOUR_CALM,
+    REFUSED_STREAM,
+    FakeServer,
+    Servers,
+    channel_to,
+    failure,
+    good,
+    serve_well,
+    unary,
+)
+
+
+async def test_goaway_before_any_call() -> None:
+    """goaway: a connection that is said goodbye to at once is left, and calls go out on the next one."""
+    left = anyio.Event()
+
+    async def leave(server: FakeServer) -> None:
+        await server.answer(await server.request())
+        await server.send(goaway(2**31 - 1) + goaway(1))
+        left.set()
+
+    async with channel_to(leave, serve_well) as (channel, servers):
+        assert await unary(channel) == b"good"
+        await left.wait()
+        assert await unary(channel) == b"good"
+        assert len(servers.connections) <= 2
+
+
+@pytest.mark.parametrize("last", [0, 1])
+@pytest.mark.parametrize(
+    "sent",
+    [b"", good(1)[: 9 + len(RESPONSE_BLOCK)], good(1)[: -9 - len(TRAILERS_BLOCK)]],
+    ids=["before the answer", "after the head", "after the message"],
+)
+async def test_goaway_in_each_phase(sent: bytes, last: int) -> None:
+    """goaway: a call that the server has taken ends there, in whatever phase; one it has not goes to the next."""
+
+    async def leave(server: FakeServer) -> None:
+        await server.request()
+        await server.send(sent + goaway(last))
+        if last:
+            await server.send(good(1)[len(sent) :])
+
+    async with channel_to(leave, serve_well) as (channel, servers):
+        assert await unary(channel) == b"good"
+        assert len(servers.connections) == (1 if last else 2)
+
+
+async def test_goaway_with_an_error() -> None:
+    """A connection that is ended with an error loses what was taken; the text says which error."""
+
+    async def complain(server: FakeServer) -> None:
+        await server.request()
+        await server.send(goaway(1, ENHANCE_YOUR_CALM, b"too_many_pings"))
+        await server._byte_stream.aclose()
+
+    async with channel_to(complain, serve_well) as (channel, _):
+        error = await failure(channel)
+        assert (error.code, error.kind) == (StatusCode.UNAVAILABLE, FailureKind.LOST)
+        assert not error.not_processed
+        assert await unary(channel) == b"good"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        frame(HEADERS, END_HEADERS, 1, RESPONSE_BLOCK),
+        frame(HEADERS, END_HEADERS, 1, RESPONSE_BLOCK) + frame(DATA, 0, 1, message(b"good")[:-2]),
+        frame(HEADERS, END_HEADERS, 1, RESPONSE_BLOCK) + frame(DATA, 0, 1, message(b"good")),
+    ],
+    ids=["at once", "after the head", "during the message", "after the message"],
+)
+async def test_reset_in_each_phase(sent: bytes) -> None:
+    """rst_after_header, rst_during_data, rst_after_data: the call fails with what the reset says, the channel lives."""
+
+    async def reset(server: FakeServer) -> None:
+        await server.request()
+        await server.send(sent + rst_stream(1, CANCEL))
+        await serve_well(server)
+
+    async with channel_to(reset) as (channel, servers):
+        assert (await failure(channel)).code is StatusCode.CANCELLED
+        assert await unary(channel) == b"good"
+        assert len(servers.connections) == 1
+
+
+async def test_refused_stream_is_retried_once() -> None:
+    """REFUSED_STREAM is tried once more, and no more than once."""
+
+    async def refuse(server: FakeServer) -> None:
+        while True:
+            await server.send(rst_stream(await server.request(), REFUSED_STREAM))
+
+    async with channel_to(refuse) as (channel, servers):
+        error = await failure(channel)
+        assert error.kind is FailureKind.REFUSED
+        asked = [found for found in servers.connections[0].frames if found.kind == HEADERS]
+        assert len(asked) == 2
+
+
+async def test_nothing_else_is_retried() -> None:
+    """A call that may have been carried out goes out once only, however it is lost."""
+
+    async def drop(server: FakeServer) -> None:
+        await server.request()
+        await server._byte_stream.aclose()
+
+    async with channel_to(drop) as (channel, servers):
+        assert (await failure(channel)).kind is FailureKind.LOST
+        assert len(servers.connections) == 1
+
+
+async def test_reconnects_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has been there and refuses now is asked ever more seldom, within the caller's deadline."""
+    monkeypatch.setattr(limits, "api_reconnect_backoff_s", 0.02)
+    monkeypatch.setattr(limits, "api_reconnect_backoff_max_s", 0.08)
+    attempts: list[float] = []
+    servers = Servers(serve_well, greet=True)
+
+    async def connect() -> ByteStream:
+        attempts.append(anyio.current_time())
+        if 1 < len(attempts) < 7:
+            raise ConnectionRefusedError("not now")
+        return await servers.connect()
+
+    async with servers.tasks:
+        async with GRPCChannel(connect) as channel:
+            assert await unary(channel) == b"good"
+            await servers.connections[0]._byte_stream.aclose()
+            while channel.connected:
+                await anyio.lowlevel.checkpoint()
+            assert await unary(channel, deadline=anyio.current_time() + 10) == b"good"
+        servers.tasks.cancel_scope.cancel()
+    pauses = [after - before for before, after in pairwise(attempts[1:])]
+    assert len(pauses) == 5
+    assert all(pause >= least for pause, least in zip(pauses, (0.02, 0.04, 0.08, 0.08, 0.08), strict=True))
