@@ -193,6 +193,10 @@ host_restart_pause_s = 1.0
 host_restart_pause_most_s = 60.0
 #: How long an interpreter may take to say its version.
 host_interpreter_answer_s = 10.0
+#: Making a plugin's virtual environment, and filling it from its requirements file, each.
+host_install_s = 900.0
+#: How often a host looks whether another one has made the environment that both want.
+host_install_poll_s = 0.2
 #: How often a wait that a debugger has suspended looks whether the debugger has gone.
 host_debugger_poll_s = 0.5
 
@@ -248,6 +252,14 @@ devserver_page_keys = 1_000
 devserver_file_octets = 32 * 1024 * 1024
 #: Posts that one user alone sees; as many as a client shows at once.
 devserver_ephemeral_posts = 60
+#: Mails, pushes, events and the like that are kept to be looked at, of each kind.
+devserver_outbox_entries = 500
+#: Longest picture of a user, team or emoji; they are shown small.
+devserver_picture_octets = 4 * 1024 * 1024
+#: How long a trigger id opens a dialog, as on the server.
+devserver_trigger_ms = 3_000
+#: How long a custom slash command's own server may take to answer, as on the server.
+devserver_custom_command_s = 30.0
 #: How long the files of a plugin must be still before it is restarted: an editor saves in several steps.
 devserver_quiet_files_ms = 50
 #: The longest that changes of files are collected while they go on.

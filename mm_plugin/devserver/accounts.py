@@ -118,19 +118,34 @@ class Accounts:
         self._events.tell(HookName.UserHasLoggedIn, context=context, user=user)
         return user, session
 
-    async def start_session(self, user: User) -> Session:
-        """Start a session for a user without asking anybody."""
+    async def start_session(self, user: User, draft: Session | None = None) -> Session:
+        """Start a session for a user without asking anybody.
+
+        Args:
+            user: Whose.
+            draft: Its device, props and end, where asked for; it ends after a month where it names no end.
+        """
         now = now_ms()
-        session = Session(
-            id=new_id(), token=new_id(), user_id=user.id, roles=user.roles,
-            create_at=now, last_activity_at=now, expires_at=now + _SESSION_MS,
-        )  # fmt: skip
+        session = Session()
+        session.CopyFrom(draft or session)
+        session.id, session.token, session.user_id, session.roles = new_id(), new_id(), user.id, user.roles
+        session.create_at = session.last_activity_at = now
+        session.expires_at = session.expires_at or now + _SESSION_MS
         await self._store.sessions.insert(session)
         return session
 
     async def session_of(self, token: str) -> Session | None:
-        """Return the session of a token; None where there is none, or no more."""
+        """Return the session of a token, of a login or a personal one; None where there is none, or no more."""
         found = await self._store.sessions.find("token = ?", token) if token else []
-        if not found or 0 < found[0].expires_at <= now_ms():
+        if not found:
+            return await self._session_of_access_token(token) if token else None
+        return None if 0 < found[0].expires_at <= now_ms() else found[0]
+
+    async def _session_of_access_token(self, token: str) -> Session | None:
+        """Return what a personal access token acts as: a session without end, kept nowhere."""
+        found = await self._store.access_tokens.find("token = ?", token)
+        user = await self._store.users.get(found[0].user_id) if found and found[0].is_active else None
+        if user is None or user.delete_at:
             return None
-        return found[0]
+        props = {"type": "UserAccessToken", "user_access_token_id": found[0].id}
+        return Session(id=found[0].id, token=token, user_id=user.id, roles=user.roles, props=props)

@@ -1,10 +1,12 @@
 """The handler of the API: all topics in one object, one object for each plugin.
 
-Whatever is not here answers UNIMPLEMENTED with its name (``host/api_receiver.py``).
+All methods of the API are here but PluginHTTP, which the host answers (``host/plugin_http.py``); those that a stand-in
+has no answer for are listed in ``api_absent``.
 """
 
 from __future__ import annotations
 
+from mm_plugin.devserver.api_absent import AbsentHandler
 from mm_plugin.devserver.api_access import AccessHandler
 from mm_plugin.devserver.api_bots import BotsHandler
 from mm_plugin.devserver.api_channels import ChannelsHandler
@@ -12,7 +14,9 @@ from mm_plugin.devserver.api_commands import CommandsHandler
 from mm_plugin.devserver.api_files import FilesHandler
 from mm_plugin.devserver.api_kv import KVHandler
 from mm_plugin.devserver.api_posts import PostsHandler
+from mm_plugin.devserver.api_profiles import ProfilesHandler
 from mm_plugin.devserver.api_server import ServerHandler
+from mm_plugin.devserver.api_sessions import SessionsHandler
 from mm_plugin.devserver.api_teams import TeamsHandler
 from mm_plugin.devserver.api_users import UsersHandler
 
@@ -21,7 +25,9 @@ __all__ = ("DevServerAPI",)
 
 class DevServerAPI(
     UsersHandler,
+    ProfilesHandler,
     AccessHandler,
+    SessionsHandler,
     TeamsHandler,
     ChannelsHandler,
     PostsHandler,
@@ -30,5 +36,6 @@ class DevServerAPI(
     CommandsHandler,
     BotsHandler,
     ServerHandler,
+    AbsentHandler,
 ):
     """What one caller may ask of the development server."""

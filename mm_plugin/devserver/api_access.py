@@ -1,62 +1,48 @@
-"""Permissions, sessions and preferences as plugins see them.
+"""Permissions and preferences as plugins see them.
 
-Permissions are the roles' simplest reading: a system administrator may do everything, a member may read and write
-where they are a member, others may not.
+Permissions come from the roles of a new server (``permissions``): those of a channel, then of its team, then of the
+system. A system administrator may do everything.
 """
 
 from __future__ import annotations
 
-from mm_plugin.devserver.api_base import APIBase, needed
-from mm_plugin.devserver.errors import missing
+from mm_plugin.devserver.api_base import APIBase
+from mm_plugin.devserver.errors import denied, missing
+from mm_plugin.devserver.permissions import grants
 from mm_plugin.hooks.names import HookName
 from mm_plugin.messages.preferences import Preference
-from mm_plugin.messages.users import Session
 
 __all__ = ("AccessHandler",)
 
 
 class AccessHandler(APIBase):
-    """Who may do what, who is logged in, and how they like it."""
+    """Who may do what, and how they like it."""
 
-    async def has_permission_to(
-        self,
-        user_id: str,
-        permission_id: str,  # noqa: ARG002 - all the same here
-    ) -> bool:
+    async def has_permission_to(self, user_id: str, permission_id: str) -> bool:
         """Tell whether a user may do something anywhere."""
         user = await self._store.users.get(user_id)
-        return user is not None and not user.delete_at and "system_admin" in user.roles.split()
+        return user is not None and not user.delete_at and grants(user.roles.split(), permission_id)
 
     async def has_permission_to_team(self, user_id: str, team_id: str, permission_id: str) -> bool:
         """Tell whether a user may do something in a team."""
         member = await self._store.team_members.get(team_id, user_id)
-        if member is None or member.delete_at:
-            return await self.has_permission_to(user_id, permission_id)
-        return True
+        if member is not None and not member.delete_at and grants(member.roles.split(), permission_id):
+            return True
+        return await self.has_permission_to(user_id, permission_id)
 
     async def has_permission_to_channel(self, user_id: str, channel_id: str, permission_id: str) -> bool:
         """Tell whether a user may do something in a channel."""
-        if await self._store.channel_members.get(channel_id, user_id) is None:
-            return await self.has_permission_to(user_id, permission_id)
-        return True
+        member = await self._store.channel_members.get(channel_id, user_id)
+        if member is not None and grants(member.roles.split(), permission_id):
+            return True
+        channel = await self._store.channels.get(channel_id)
+        if channel is not None and channel.team_id:
+            return await self.has_permission_to_team(user_id, channel.team_id, permission_id)
+        return await self.has_permission_to(user_id, permission_id)
 
-    # -- sessions ---------------------------------------------------------------------------------------------
-
-    async def get_session(self, session_id: str) -> Session:
-        """Return a session."""
-        session = await self._store.sessions.get(session_id)
-        if session is None:
-            raise missing("app.session.get.app_error", "The session", "GetSession")
-        return session
-
-    async def create_session(self, session: Session | None) -> Session:
-        """Start a session for a user."""
-        user = await self._app.accounts.get(needed(session, "session").user_id)
-        return await self._app.accounts.start_session(user)
-
-    async def revoke_session(self, session_id: str) -> None:
-        """End a session."""
-        await self._store.sessions.delete("id = ?", session_id)
+    async def roles_grant_permission(self, role_names: list[str], permission_id: str) -> bool:
+        """Tell whether any of the roles grants a permission; the roles are those of a new server."""
+        return grants(role_names, permission_id)
 
     # -- preferences ------------------------------------------------------------------------------------------
 
@@ -72,8 +58,9 @@ class AccessHandler(APIBase):
         return await self._store.preferences.find("user_id = ?", user_id)
 
     async def update_preferences_for_user(self, user_id: str, preferences: list[Preference]) -> None:
-        """Set preferences, and tell the plugins."""
+        """Set preferences, and tell the plugins; one that names nobody is the user's."""
         self._app.events.check_room()
+        _check_owner(user_id, preferences, "UpdatePreferences")
         for preference in preferences:
             preference.user_id = user_id
             await self._store.preferences.put(preference)
@@ -81,6 +68,13 @@ class AccessHandler(APIBase):
 
     async def delete_preferences_for_user(self, user_id: str, preferences: list[Preference]) -> None:
         """Forget preferences."""
+        _check_owner(user_id, preferences, "DeletePreferences")
         where = "user_id = ? AND category = ? AND name = ?"
         for preference in preferences:
             await self._store.preferences.delete(where, user_id, preference.category, preference.name)
+
+
+def _check_owner(user_id: str, preferences: list[Preference], where: str) -> None:
+    for preference in preferences:
+        if preference.user_id not in {"", user_id}:
+            raise denied(f"{where}: the preference {preference.name!r} belongs to another user.")

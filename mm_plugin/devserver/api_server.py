@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from mm_plugin.devserver.api_base import APIBase
+from mm_plugin.devserver.config import CONFIG, default_config
 from mm_plugin.devserver.errors import invalid, missing
+from mm_plugin.hooks.names import HookName
+from mm_plugin.messages.helpers import new_id
 from mm_plugin.messages.plugins import Manifest as ManifestMessage, PluginStatus
+from mm_plugin.messages.system import ConfigJson
 from mm_plugin.types import JSONObject, JSONValue
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ __all__ = ("SERVER_VERSION", "ServerHandler", "manifest_message", "plugin_config
 
 #: The version whose behaviour the server stands in for.
 SERVER_VERSION = "11.0.0"
-_CONFIG = "config"
+_SYSTEM = "system"
 
 
 def plugin_config_name(plugin_id: str) -> str:
@@ -62,23 +66,22 @@ class ServerHandler(APIBase):
 
     async def get_config(self) -> JSONObject:
         """Return the server's configuration."""
-        kept = await self._store.get_document(_CONFIG)
-        return kept if kept is not None else {"ServiceSettings": {"SiteURL": self._app.site_url}}
+        kept = await self._store.get_document(CONFIG)
+        return default_config(self._app.site_url) if kept is None else kept
 
     async def get_unsanitized_config(self) -> JSONObject:
         """Return the server's configuration; it holds no secrets."""
         return await self.get_config()
 
     async def save_config(self, config_json: bytes) -> None:
-        """Replace the server's configuration, and tell all plugins."""
+        """Replace the server's configuration as the plugins leave it (ConfigurationWillBeSaved), and tell them all."""
         self._app.events.check_room()
-        try:
-            config: object = json.loads(config_json)
-        except ValueError as error:
-            raise invalid("api.config.update_config.app_error", f"The configuration is no JSON: {error}") from None
-        if not isinstance(config, dict):
-            raise invalid("api.config.update_config.app_error", "The configuration must be a JSON object.")
-        await self._store.put_document(_CONFIG, cast("dict[str, JSONValue]", config))
+        _config_of(config_json)
+        decision = await self._app.host.ask(
+            HookName.ConfigurationWillBeSaved, new_config=ConfigJson(config_json=config_json)
+        )
+        config = _config_of(cast("ConfigJson", decision.fields["new_config"]).config_json)
+        await self._store.put_document(CONFIG, config)
         self._app.events.tell_configuration_changed()
 
     async def get_plugin_config(self) -> JSONObject:
@@ -153,9 +156,35 @@ class ServerHandler(APIBase):
         """Return that there is none."""
         return b""
 
+    async def get_diagnostic_id(self) -> str:
+        """Return the id that this state was given when it was first asked for."""
+        kept = await self._store.get_document(_SYSTEM)
+        if kept is None:
+            kept = {"DiagnosticId": new_id()}
+            await self._store.put_document(_SYSTEM, kept)
+        return str(kept["DiagnosticId"])
+
+    async def get_telemetry_id(self) -> str:
+        """Return what ``get_diagnostic_id`` returns; the newer name."""
+        return await self.get_diagnostic_id()
+
+    async def get_cloud_limits(self) -> bytes:
+        """Return that there are none, as on every server outside the cloud."""
+        return b""
+
     async def is_enterprise_ready(self) -> bool:
         """Return that this is no enterprise build."""
         return False
+
+
+def _config_of(octets: bytes) -> dict[str, JSONValue]:
+    try:
+        config: object = json.loads(octets)
+    except ValueError as error:
+        raise invalid("api.config.update_config.app_error", f"The configuration is no JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise invalid("api.config.update_config.app_error", "The configuration must be a JSON object.")
+    return cast("dict[str, JSONValue]", config)
 
 
 def _defaults(schema: JSONObject) -> dict[str, JSONValue]:

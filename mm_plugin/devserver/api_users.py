@@ -1,20 +1,25 @@
-"""Users as plugins and the REST door see them: accounts, lists, searches, status."""
+"""Users as plugins and the REST door see them: accounts, lists, searches."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.accounts import public
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid, missing
 from mm_plugin.devserver.message_table import SQLValue
+from mm_plugin.devserver.permissions import SYSTEM_ROLES, unknown_roles
+from mm_plugin.devserver.user_filter import UserFilter, find_users
 from mm_plugin.hooks.names import HookName
 from mm_plugin.messages.helpers import now_ms
-from mm_plugin.messages.users import Status, User
+from mm_plugin.messages.users import User
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from mm_plugin.messages.common import ViewUsersRestrictions
 
 __all__ = ("UsersHandler",)
-
-_IN_TEAM = "id IN (SELECT user_id FROM team_members WHERE team_id = ? AND delete_at = 0)"
-_IN_CHANNEL = "id IN (SELECT user_id FROM channel_members WHERE channel_id = ?)"
-_STATUSES = ("online", "away", "dnd", "offline")
 
 
 class UsersHandler(APIBase):
@@ -62,6 +67,8 @@ class UsersHandler(APIBase):
 
     async def update_user_roles(self, user_id: str, new_roles: str) -> User:
         """Replace a user's roles."""
+        if unknown := unknown_roles(new_roles, SYSTEM_ROLES):
+            raise invalid("api.user.update_user_roles.invalid.app_error", f"There is no role {unknown[0]!r}.")
 
         def change(user: User) -> None:
             user.roles, user.update_at = new_roles, now_ms()
@@ -95,37 +102,17 @@ class UsersHandler(APIBase):
     async def get_users(
         self,
         *,
-        in_team_id: str = "",
-        not_in_team_id: str = "",
-        in_channel_id: str = "",
-        not_in_channel_id: str = "",
-        inactive: bool = False,
-        active: bool = False,
-        role: str = "",
         page: int = 0,
         per_page: int = 60,
-        **others: object,
+        sort: str = "",  # noqa: ARG002 - by name, always
+        updated_after: int = 0,  # noqa: ARG002 - the Go server ignores it too
+        view_restrictions: ViewUsersRestrictions | None = None,  # noqa: ARG002 - nobody is hidden here
+        **wanted: Unpack[UserFilter],
     ) -> list[User]:
-        """Return users by team, channel, activity and role, in the order of their names."""
-        _refuse_others(others, ignored=("sort", "view_restrictions", "updated_after"))
-        conditions: list[tuple[str, str]] = [
-            (_IN_TEAM, in_team_id),
-            (f"NOT {_IN_TEAM}", not_in_team_id),
-            (_IN_CHANNEL, in_channel_id),
-            (f"NOT {_IN_CHANNEL}", not_in_channel_id),
-        ]
-        conditions = [(where, value) for where, value in conditions if value]
-        where = " AND ".join(["TRUE", *(where for where, _ in conditions)])
-        users = await self._store.users.find(where, *(value for _, value in conditions), order="username")
-        chosen = [
-            user
-            for user in users
-            if (not role or role in user.roles.split())
-            and not (active and user.delete_at)
-            and not (inactive and not user.delete_at)
-        ]
+        """Return users by team, channel, group, activity and roles, in the order of their names."""
         window = paging(page, per_page)
-        return [public(user) for user in chosen[window["offset"] :][: window["limit"]]]
+        found = await find_users(self._store, wanted)
+        return [public(user) for user in found[window["offset"] :][: window["limit"]]]
 
     async def get_users_in_team(self, team_id: str, *, page: int = 0, per_page: int = 60) -> list[User]:
         """Return a team's members."""
@@ -147,45 +134,25 @@ class UsersHandler(APIBase):
         term: str,
         *,
         team_id: str = "",
-        in_channel_id: str = "",
         allow_inactive: bool = False,
         limit: int = 100,
-        **others: object,
+        **wanted: Unpack[UserFilter],
     ) -> list[User]:
         """Return users whose name, nickname or address begins with a term."""
-        _refuse_others(others)
-        found = await self.get_users(
-            in_team_id=team_id, in_channel_id=in_channel_id, active=not allow_inactive, per_page=limit
-        )
-        wanted = term.removeprefix("@").lower()
-        return [
-            user
-            for user in found
+        if team_id:
+            wanted["in_team_id"] = team_id
+        if not allow_inactive:
+            wanted["active"] = True
+        prefix = term.removeprefix("@").lower()
+        matching = [
+            public(user)
+            for user in await find_users(self._store, wanted)
             if any(
-                text.lower().startswith(wanted)
+                text.lower().startswith(prefix)
                 for text in (user.username, user.nickname, user.first_name, user.last_name, user.email)
             )
         ]
-
-    # -- status -----------------------------------------------------------------------------------------------
-
-    async def get_user_status(self, user_id: str) -> Status:
-        """Return a user's status; offline where nobody has said anything."""
-        await self._app.accounts.get(user_id)
-        return await self._store.statuses.get(user_id) or Status(user_id=user_id, status="offline")
-
-    async def get_user_statuses_by_ids(self, user_ids: list[str]) -> list[Status]:
-        """Return the status of several users."""
-        return [await self.get_user_status(user_id) for user_id in user_ids]
-
-    async def update_user_status(self, user_id: str, status: str) -> Status:
-        """Set a user's status by hand."""
-        if status not in _STATUSES:
-            raise invalid("plugin.api.update_user_status.bad_status", f"A status is one of {', '.join(_STATUSES)}.")
-        await self._app.accounts.get(user_id)
-        new = Status(user_id=user_id, status=status, manual=True, last_activity_at=now_ms())
-        await self._store.statuses.put(new)
-        return new
+        return matching[: max(limit, 0)]
 
     async def _only(self, where: str, value: SQLValue) -> User:
         found = await self._store.users.find(where, value)
@@ -196,10 +163,3 @@ class UsersHandler(APIBase):
 
 def _no_user(where: str) -> Exception:
     return missing("app.user.missing_account.const", "The user", where)
-
-
-def _refuse_others(others: dict[str, object], *, ignored: tuple[str, ...] = ()) -> None:
-    """Refuse filters that this server does not know, rather than to answer with too much."""
-    used = [name for name, value in others.items() if value and name not in ignored]
-    if used:
-        raise invalid("api.context.invalid_url_param.app_error", f"This server cannot filter by {', '.join(used)}.")

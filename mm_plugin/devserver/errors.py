@@ -16,7 +16,7 @@ from mm_plugin.exceptions import (
     ValidationError,
 )
 
-__all__ = ("denied", "failed", "invalid", "missing", "too_large", "too_many", "unauthenticated")
+__all__ = ("denied", "failed", "invalid", "missing", "too_large", "too_many", "unauthenticated", "unavailable")
 
 
 def missing(error_id: str, what: str, where: str = "") -> NotFoundError:
@@ -58,3 +58,8 @@ def too_many(text: str) -> RateLimitedError:
 def failed(error_id: str, text: str, where: str = "") -> PluginAPIError:
     """Return HTTP 500: the server, or a plugin it depends on, could not."""
     return PluginAPIError(text, id=error_id, where=where, status_code=500, code=StatusCode.INTERNAL)
+
+
+def unavailable(error_id: str, text: str, where: str = "") -> PluginAPIError:
+    """Return HTTP 501: this server does not have it, or has it switched off."""
+    return PluginAPIError(text, id=error_id, where=where, status_code=501, code=StatusCode.UNIMPLEMENTED)

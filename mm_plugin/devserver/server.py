@@ -64,7 +64,7 @@ async def open_app(
         store: The state.
         options: The host's options.
         wire: How the plugins' calls are carried; gRPC where None.
-        on_change: Called after each change of a plugin's state; must not raise.
+        on_change: Called after each change of a plugin's state; what it raises is logged and changes nothing.
     """
 
     def answer_for(manifest: Manifest) -> HandlerAPI:
@@ -106,7 +106,7 @@ async def open_devserver(
         host: Address to listen on.
         port: 0 takes a free one.
         options: The host's options.
-        on_change: Called after each change of a plugin's state; must not raise.
+        on_change: Called after each change of a plugin's state; what it raises is logged and changes nothing.
 
     Raises:
         ConfigurationError: The state or the port cannot be used.

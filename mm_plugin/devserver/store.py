@@ -17,15 +17,21 @@ from typing import cast
 from mm_plugin.devserver.database import Database, open_database
 from mm_plugin.devserver.key_values import KeyValues
 from mm_plugin.devserver.message_table import MessageTable
+from mm_plugin.devserver.outbox import Outbox
 from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.messages.bots import Bot
-from mm_plugin.messages.channels import Channel, ChannelMember
+from mm_plugin.messages.channels import Channel, ChannelMember, SidebarCategoryWithChannels
 from mm_plugin.messages.commands import Command
-from mm_plugin.messages.files import FileInfo
+from mm_plugin.messages.emoji import Emoji
+from mm_plugin.messages.files import FileInfo, UploadSession
+from mm_plugin.messages.groups import Group, GroupMember, GroupSyncable
+from mm_plugin.messages.oauth import OAuthApp
 from mm_plugin.messages.posts import Post, Reaction
 from mm_plugin.messages.preferences import Preference
+from mm_plugin.messages.properties import PropertyField, PropertyGroup, PropertyValue
+from mm_plugin.messages.shared_channels import RemoteCluster, SharedChannel
 from mm_plugin.messages.teams import Team, TeamMember
-from mm_plugin.messages.users import Session, Status, User
+from mm_plugin.messages.users import Session, Status, User, UserAccessToken
 from mm_plugin.types import JSONValue
 
 __all__ = ("Store", "open_store")
@@ -67,13 +73,61 @@ class Store:
         self.commands = MessageTable(
             database, "commands", Command, indexed=("plugin_id",), unique=(("team_id", "trigger"),)
         )
+        self.custom_commands = MessageTable(
+            database, "custom_commands", Command, indexed=("team_id",), unique=(("team_id", "trigger"),)
+        )
+        self.access_tokens = MessageTable(
+            database, "access_tokens", UserAccessToken, indexed=("user_id",), unique=(("token",),)
+        )
+        self.sidebar = MessageTable(
+            database, "sidebar", SidebarCategoryWithChannels, indexed=("user_id", "team_id", "type")
+        )
+        self.uploads = MessageTable(database, "uploads", UploadSession, indexed=("user_id",))
+        self.emoji = MessageTable(database, "emoji", Emoji, indexed=("create_at",), unique=(("name",),))
+        self.oauth_apps = MessageTable(database, "oauth_apps", OAuthApp, indexed=("creator_id",))
+        self.groups = MessageTable(
+            database, "user_groups", Group, indexed=("name", "display_name", "source", "remote_id", "delete_at")
+        )
+        self.group_members = MessageTable(
+            database, "group_members", GroupMember, key=("group_id", "user_id"), indexed=("user_id", "delete_at")
+        )
+        self.group_syncables = MessageTable(
+            database,
+            "group_syncables",
+            GroupSyncable,
+            key=("group_id", "syncable_type", "syncable_id"),
+            indexed=("syncable_id", "delete_at"),
+        )
+        self.property_groups = MessageTable(database, "property_groups", PropertyGroup, unique=(("name",),))
+        self.property_fields = MessageTable(
+            database,
+            "property_fields",
+            PropertyField,
+            indexed=("group_id", "name", "target_type", "target_id", "delete_at"),
+        )
+        self.property_values = MessageTable(
+            database,
+            "property_values",
+            PropertyValue,
+            indexed=("group_id", "field_id", "target_type", "target_id", "delete_at"),
+        )
+        self.remotes = MessageTable(
+            database, "remotes", RemoteCluster, key=("remote_id",), indexed=("plugin_id", "delete_at")
+        )
+        self.shared_channels = MessageTable(
+            database, "shared_channels", SharedChannel, key=("channel_id",), unique=(("team_id", "share_name"),)
+        )
         self.key_values = KeyValues(database)
+        self.outbox = Outbox(database)
 
     async def create(self) -> None:
         """Make every table that does not exist."""
         tables = (
             self.users, self.bots, self.statuses, self.sessions, self.preferences, self.teams, self.team_members,
             self.channels, self.channel_members, self.posts, self.reactions, self.files, self.commands, self.key_values,
+            self.custom_commands, self.access_tokens, self.sidebar, self.uploads, self.emoji, self.oauth_apps,
+            self.groups, self.group_members, self.group_syncables, self.property_groups, self.property_fields,
+            self.property_values, self.remotes, self.shared_channels, self.outbox,
         )  # fmt: skip
 
         def create(db: sqlite3.Connection) -> None:
@@ -96,6 +150,11 @@ class Store:
         statement = "INSERT OR REPLACE INTO documents VALUES (?, ?)"
         await self._database.run(lambda db: db.execute(statement, (name, text)))
 
+    async def delete_documents(self, prefix: str) -> None:
+        """Forget the JSON objects whose names begin so."""
+        statement = "DELETE FROM documents WHERE substr(name, 1, ?) = ?"
+        await self._database.run(lambda db: db.execute(statement, (len(prefix), prefix)))
+
     async def get_blob(self, name: str) -> bytes | None:
         """Return octets by their name, or None."""
         query = "SELECT data FROM blobs WHERE name = ?"
@@ -106,6 +165,11 @@ class Store:
         """Keep octets under a name."""
         statement = "INSERT OR REPLACE INTO blobs VALUES (?, ?)"
         await self._database.run(lambda db: db.execute(statement, (name, data)))
+
+    async def delete_blob(self, name: str) -> bool:
+        """Forget octets; return whether there were any."""
+        statement = "DELETE FROM blobs WHERE name = ?"
+        return bool(await self._database.run(lambda db: db.execute(statement, (name,)).rowcount))
 
 
 @asynccontextmanager
