@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from mm_plugin import limits
-from mm_plugin.exceptions import StatusCode
+from mm_plugin.exceptions import RemoteProtocolError, StatusCode
 from mm_plugin.hooks.codec import HookCodec, codec_of
 from mm_plugin.hooks.failure import answer_failure, failure_of
 from mm_plugin.hooks.files import NewContent, gather
@@ -36,25 +36,33 @@ from mm_plugin.transport.link import CallFailure, CallFault, FailureKind, HookCa
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ("Handler", "HookDispatcher")
+__all__ = ("Handler", "HookDispatcher", "unhandled")
 
 logger = logging.getLogger("mm_plugin.hooks")
+
+
+async def unhandled(*arguments: object) -> None:
+    """Stand for the handler of a hook that the author does not handle."""
 
 
 class Handler:
     """What answers one hook.
 
+    Attributes:
+        is_absent: There is no function of the author's; None as result means "as if there were no hook".
+
     Args:
         row: The hook.
-        function: Takes the hook's arguments; async or not.
+        function: Takes the hook's arguments; async or not. ``unhandled`` where the author has none.
         on_failure: The failure policy.
     """
 
-    __slots__ = ("_function", "_is_async", "on_failure", "row")
+    __slots__ = ("_function", "_is_async", "is_absent", "on_failure", "row")
 
     def __init__(self, row: HookRow, function: Callable[..., object], on_failure: FailurePolicy) -> None:
         self.row = row
         self.on_failure = on_failure
+        self.is_absent = function is unhandled
         self._function = function
         self._is_async = _is_async(function)
 
@@ -69,6 +77,12 @@ class Handler:
         else:
             result = await threads.run(partial(self._function, *arguments))
         return await result if inspect.isawaitable(result) else result
+
+    async def fail(self, fault: CallFault, cause: Exception) -> object:  # noqa: ARG002 - for those that override it
+        """Take a call that came without arguments: raise its cause where there is a function that misses it."""
+        if not self.is_absent:
+            raise cause
+        return None
 
 
 class HookDispatcher:
@@ -123,10 +137,12 @@ class HookDispatcher:
         request_id = ""
         try:
             if isinstance(call.request, CallFault):
-                raise failure_of(call.request, call.text)
-            set_request(call.request)
-            request_id = codec.request_id(call.request)
-            work = partial(self._answer, codec, handler, call.request)
+                failure = failure_of(call.request, call.text)
+                work = partial(self._answer_fault, codec, handler, call.request, failure)
+            else:
+                set_request(call.request)
+                request_id = codec.request_id(call.request)
+                work = partial(self._answer, codec, handler, call.request)
             allows = handler.on_failure is FailurePolicy.ALLOW and codec.row.allows_by_failing
             run = self._tasks.call_here if allows else self._tasks.call
             return await run(codec.row.name, work, self._deadline(call.deadline))
@@ -143,15 +159,31 @@ class HookDispatcher:
 
     async def _answer(self, codec: HookCodec, handler: Handler, request: Message) -> Message:
         """Do all that takes an author's time, in the handler's task."""
-        arguments = codec.arguments(request)
+        try:
+            arguments = codec.arguments(request)
+        except RemoteProtocolError as error:
+            return await self._answer_fault(codec, handler, CallFault.UNDECODABLE, error)
         originals = codec.originals(request)
         result = await self._watch.guard(codec.row.name, handler.run(self._threads, *arguments))
+        if result is None and handler.is_absent:
+            return codec.absent()
+        response = await self._packed(codec, result, originals)
+        if result is None:
+            self._tell_of_mutation(codec, arguments, originals)
+        return response
+
+    async def _answer_fault(self, codec: HookCodec, handler: Handler, fault: CallFault, cause: Exception) -> Message:
+        """Give a call without arguments to what stands around its handler, which may have a result of its own."""
+        result = await self._watch.guard(codec.row.name, handler.fail(fault, cause))
+        if result is None and handler.is_absent:
+            return codec.absent()
+        return await self._packed(codec, result, codec.originals(codec.request_class()))
+
+    async def _packed(self, codec: HookCodec, result: object, originals: Mapping[str, Any]) -> Message:
         if codec.row.content_field:
             result = await self._gathered(codec, result)
         response = codec.pack(result, originals)
         codec.check_sendable(response, self._message_limit_octets)
-        if result is None:
-            self._tell_of_mutation(codec, arguments, originals)
         return response
 
     async def _gathered(self, codec: HookCodec, result: object) -> object:

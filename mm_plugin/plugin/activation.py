@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, auto
+from functools import partial
 from types import MappingProxyType
 
 import anyio
@@ -24,6 +25,7 @@ from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.plugin.background import Background, Every
 from mm_plugin.plugin.plugin import Attachment
+from mm_plugin.transport.interceptors import CallDirection, CallInfo, Interceptors
 
 __all__ = ("Activation",)
 
@@ -51,9 +53,10 @@ class Activation:
 
     Args:
         attachment: Where the plugin finds its task group.
-        handlers: The author's lifecycle hooks, those there are.
+        handlers: The lifecycle hooks.
         threads: Where blocking ones run.
         watch: Told which one runs; OnActivate is the call within which others do.
+        interceptors: Stand around each of the three, whether or not the author handles it.
         preparations: What must succeed before any of the author's hooks runs.
         at_intervals: The methods under ``@every`` by their names, begun once on_activate has succeeded.
     """
@@ -64,6 +67,7 @@ class Activation:
         handlers: Mapping[HookName, Handler],
         threads: HookThreads,
         watch: LoopWatch,
+        interceptors: Interceptors,
         *,
         preparations: Sequence[Callable[[], Awaitable[None]]] = (),
         at_intervals: Mapping[str, tuple[Callable[[], object], Every]] = MappingProxyType({}),
@@ -74,6 +78,7 @@ class Activation:
         self._handlers = handlers
         self._threads = threads
         self._watch = watch
+        self._interceptors = interceptors
         self._state = _State.INACTIVE
         self._running = False
         self._period = _Period()
@@ -123,17 +128,15 @@ class Activation:
             RuntimeError: The plugin is active already, or the process is stopping.
         """
         if not self._running:
-            raise RuntimeError("the plugin is stopping")
+            return await self._call(HookName.OnActivate, partial(_fail, "the plugin is stopping"))
         if self._state is not _State.INACTIVE:
-            raise RuntimeError("OnActivate came again although the plugin is active already")
+            again = "OnActivate came again although the plugin is active already"
+            return await self._call(HookName.OnActivate, partial(_fail, again))
         self._state = _State.ACTIVATING
         succeeded = False
         try:
             await self._open()
-            for prepare in self._preparations:
-                await prepare()
-            await self._configure()
-            result = await self._call(HookName.OnActivate)
+            result = await self._call(HookName.OnActivate, self._prepare_and_activate)
             if result is None:
                 self._begin_intervals()
                 succeeded = True
@@ -144,25 +147,43 @@ class Activation:
                 await self._close()
         return result
 
+    async def _prepare_and_activate(self) -> object:
+        """Do what an OnActivate of the host's leads to, within its interceptors."""
+        if self._attachment.task_group is None:
+            raise RuntimeError("the plugin is stopping")
+        for prepare in self._preparations:
+            await prepare()
+        await self._configure()
+        return await self._author(HookName.OnActivate)
+
     async def deactivate(self) -> object:
         """Run OnDeactivate where the plugin is active, then cancel and join the group; return the hook's result.
 
         One that comes while another is under way waits for that one. Cancellation breaks off the hook; the group is
         closed all the same.
         """
+        if self._state is not _State.ACTIVE:
+            return await self._call(HookName.OnDeactivate, self.end)
+        self._state = _State.DEACTIVATING
+        try:
+            return await self._call(HookName.OnDeactivate, partial(self._author, HookName.OnDeactivate))
+        finally:
+            await self._close()
+
+    async def end(self) -> object:
+        """Deactivate where that has not been done; for the end of the process, which is no call of the host's."""
         if self._state is _State.ACTIVE:
-            self._state = _State.DEACTIVATING
-            try:
-                return await self._call(HookName.OnDeactivate)
-            finally:
-                await self._close()
+            return await self.deactivate()
         if self._state is _State.DEACTIVATING:
             await self._period.closed.wait()
         return None
 
-    async def _call(self, name: HookName) -> object:
-        handler = self._handlers.get(name)
-        return None if handler is None else await self._watch.guard(name, handler.run(self._threads))
+    async def _call(self, name: HookName, work: Callable[[], Awaitable[object]]) -> object:
+        call = CallInfo(CallDirection.HOOK, str(name), ())
+        return await self._watch.guard(name, self._interceptors.run(call, work))
+
+    async def _author(self, name: HookName) -> object:
+        return await self._handlers[name].run(self._threads)
 
     def _begin_intervals(self) -> None:
         background = self._attachment.background
@@ -173,7 +194,8 @@ class Activation:
     async def _configure(self) -> None:
         """Do what the host leaves out: it calls OnConfigurationChange for later changes only."""
         try:
-            result = await self._call(HookName.OnConfigurationChange)
+            name = HookName.OnConfigurationChange
+            result = await self._call(name, partial(self._author, name))
         except Exception:
             logger.exception("hook OnConfigurationChange failed before OnActivate", extra=_FIRST_CHANGE)
         else:
@@ -186,8 +208,6 @@ class Activation:
         self._period = _Period()
         self._open_asked.set()
         await self._period.opened.wait()
-        if self._attachment.task_group is None:
-            raise RuntimeError("the plugin is stopping")
 
     async def _close(self) -> None:
         """Cancel and join the group, even while the caller is being cancelled."""
@@ -199,6 +219,10 @@ class Activation:
             if scope.cancelled_caught:
                 logger.error("background tasks did not end within %s s after their cancellation", limits.cleanup_s)
         self._state = _State.INACTIVE
+
+
+async def _fail(text: str) -> object:
+    raise RuntimeError(text)
 
 
 _FIRST_CHANGE = {"hook": str(HookName.OnConfigurationChange), "request_id": ""}

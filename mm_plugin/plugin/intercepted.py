@@ -10,8 +10,9 @@ from mm_plugin.hooks.policy import FailurePolicy
 from mm_plugin.hooks.table import HookRow
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.transport.interceptors import CallDirection, CallInfo, Interceptors
+from mm_plugin.transport.link import CallFault
 
-__all__ = ("InterceptedHandler",)
+__all__ = ("InterceptedHandler", "InterceptingHandler")
 
 
 class InterceptedHandler(Handler):
@@ -30,3 +31,18 @@ class InterceptedHandler(Handler):
         """Call the function through the interceptors; see Handler."""
         call = CallInfo(CallDirection.HOOK, self._name, arguments)
         return await self._interceptors.run(call, partial(super().run, threads, *arguments))
+
+    async def fail(self, fault: CallFault, cause: Exception) -> object:
+        """Have the interceptors see a call that came without arguments; see Handler."""
+        call = CallInfo(CallDirection.HOOK, self._name, (), fault)
+        return await self._interceptors.run(call, partial(super().fail, fault, cause))
+
+
+class InterceptingHandler(InterceptedHandler):
+    """A Handler whose function runs the interceptors itself, around a part of what it does; only faults pass here."""
+
+    __slots__ = ()
+
+    async def run(self, threads: HookThreads, *arguments: object) -> object:
+        """Call the function; see Handler."""
+        return await Handler.run(self, threads, *arguments)

@@ -7,7 +7,7 @@ Layer:  plugin. Implements the link's HookReceiver and the supervisor's view of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
-from mm_plugin.hooks.dispatch import Handler, HookDispatcher
+from mm_plugin.hooks.dispatch import Handler, HookDispatcher, unhandled
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
 from mm_plugin.hooks.table import HOOK_TABLE
@@ -24,7 +24,7 @@ from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.plugin.activation import Activation
 from mm_plugin.plugin.declared import call as call_author
 from mm_plugin.plugin.http import PluginHTTP
-from mm_plugin.plugin.intercepted import InterceptedHandler
+from mm_plugin.plugin.intercepted import InterceptedHandler, InterceptingHandler
 from mm_plugin.plugin.plugin import (
     Attachment,
     Plugin,
@@ -40,6 +40,7 @@ from mm_plugin.transport.interceptors import CallDirection, CallInfo, Intercepte
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from mm_plugin.hooks.policy import FailurePolicy
     from mm_plugin.hooks.registry import Binding
     from mm_plugin.plugin.command_router import CommandRouter
     from mm_plugin.serve_http.request import Request
@@ -53,6 +54,9 @@ logger = logging.getLogger("mm_plugin.hooks")
 
 #: Listed whatever the author handles: a host calls listed hooks only, and these carry the plugin's lifetime.
 _ALWAYS = (HookName.OnActivate, HookName.OnDeactivate, HookName.OnConfigurationChange)
+#: The activation puts the interceptors around the author's part of these.
+_INTERCEPTING = frozenset({HookName.OnActivate, HookName.OnDeactivate})
+_UNARY = tuple(row.name for row in HOOK_TABLE.values() if not row.streaming)
 
 
 class PluginRuntime:
@@ -73,48 +77,49 @@ class PluginRuntime:
         threads = HookThreads()
         self._watch = LoopWatch()
         bindings = bindings_of(plugin)
-        handlers: dict[HookName, Handler] = {
-            name: InterceptedHandler(
-                binding.row, getattr(plugin, binding.attribute), binding.on_failure, self._interceptors
-            )
-            for name, binding in bindings.items()
-        }
+        # Hooks that nobody handles have interceptors around them like all others.
+        functions: dict[HookName, Callable[..., object]] = dict.fromkeys(_UNARY, unhandled)
+        functions |= {name: getattr(plugin, binding.attribute) for name, binding in bindings.items()}
         # Threads of its own: streams are long, and must not keep hooks waiting.
         self._http_threads = HookThreads(limits.http_threads)
         http = PluginHTTP(plugin, bindings.get(HookName.ServeHTTP), surface_of(plugin), self._http_threads)
         self._max_body_octets = http.max_body_octets
-        self._serve_http: Callable[[Request, Response], Awaitable[None] | None] | None = (
-            None if http.handler is None else self._watch.watched(HookName.ServeHTTP, http.handler)
-        )
+        self._serve_http: Callable[[Request, Response], Awaitable[None] | None] = http.handler or _not_found
         preparations: list[Callable[[], Awaitable[None]]] = []
         if commands_of(plugin):
             router = _router(plugin, bindings[HookName.ExecuteCommand], threads)
             preparations.append(router.register)
-            binding = bindings[HookName.ExecuteCommand]
-            handlers[HookName.ExecuteCommand] = InterceptedHandler(
-                binding.row, router.execute, binding.on_failure, self._interceptors
-            )
-        lifecycle = dict(handlers)
+            functions[HookName.ExecuteCommand] = router.execute
+        lifecycle = {name: Handler(HOOK_TABLE[name], functions[name], _policy(bindings, name)) for name in _ALWAYS}
         settings_class = settings_class_of(plugin)
         if settings_class is not None:
             from mm_plugin.plugin.settings_keeper import SettingsKeeper
 
             keeper = SettingsKeeper(plugin, attachment, settings_class, threads)
             preparations.insert(0, keeper.load)
-            _renew_first(handlers, keeper.renew, threads)
+            functions[HookName.OnConfigurationChange] = _after(
+                keeper.renew, functions[HookName.OnConfigurationChange], threads
+            )
         preparations.append(http.start)
         self._activation = Activation(
-            attachment, lifecycle, threads, self._watch, preparations=preparations, at_intervals=intervals_of(plugin)
+            attachment,
+            lifecycle,
+            threads,
+            self._watch,
+            self._interceptors,
+            preparations=preparations,
+            at_intervals=intervals_of(plugin),
         )
+        functions[HookName.OnActivate] = self._activation.activate
+        functions[HookName.OnDeactivate] = self._activation.deactivate
         self._listed = sorted({*bindings, *_ALWAYS})
-        for name, function in (
-            (HookName.OnActivate, self._activation.activate),
-            (HookName.OnDeactivate, self._activation.deactivate),
-        ):
-            row = HOOK_TABLE[name]
-            handlers[name] = Handler(row, function, row.default_policy)
         self._dispatcher = HookDispatcher(
-            handlers.values(),
+            (
+                (InterceptingHandler if name in _INTERCEPTING else InterceptedHandler)(
+                    HOOK_TABLE[name], functions[name], _policy(bindings, name), self._interceptors
+                )
+                for name in _UNARY
+            ),
             timeout_s=config.hook_timeout_s,
             threads=threads,
             watch=self._watch,
@@ -137,14 +142,13 @@ class PluginRuntime:
         """Answer one HTTP request by the author's serve_http, with 404 where there is none."""
         from mm_plugin.serve_http.exchange import run_http
 
-        handler = None if self._serve_http is None else self._serve_http_intercepted
-        await run_http(exchange, handler, max_body_octets=self._max_body_octets)
+        await run_http(exchange, self._serve_http_intercepted, max_body_octets=self._max_body_octets)
 
     async def _serve_http_intercepted(self, request: Request, response: Response) -> None:
-        assert self._serve_http is not None
         handler = partial(self._serve_http, request, response)
         call = CallInfo(CallDirection.HOOK, str(HookName.ServeHTTP), (request, response))
-        await self._interceptors.run(call, partial(call_author, handler, self._http_threads))
+        run = self._interceptors.run(call, partial(call_author, handler, self._http_threads))
+        await self._watch.guard(HookName.ServeHTTP, run)
 
     # -- for the supervisor -----------------------------------------------------------------------------------
 
@@ -167,7 +171,7 @@ class PluginRuntime:
     async def deactivate(self) -> None:
         """Run on_deactivate if it has not run, then cancel and join the activation's group; a failure is logged."""
         try:
-            result = await self._activation.deactivate()
+            result = await self._activation.end()
         except Exception:
             logger.exception("hook OnDeactivate failed", extra=_DEACTIVATE)
         else:
@@ -184,18 +188,24 @@ def _router(plugin: Plugin, binding: Binding, threads: HookThreads) -> CommandRo
     return CommandRouter(plugin, commands_of(plugin), other, threads)
 
 
-def _renew_first(handlers: dict[HookName, Handler], renew: Callable[[], Awaitable[None]], threads: HookThreads) -> None:
+def _after(
+    renew: Callable[[], Awaitable[None]], function: Callable[..., object], threads: HookThreads
+) -> Callable[[], Awaitable[object]]:
     """Have OnConfigurationChange renew the settings before the author's handler, if there is one, runs."""
-    name = HookName.OnConfigurationChange
-    inner = handlers.get(name)
-    row = HOOK_TABLE[name]
 
     async def on_configuration_change() -> object:
         await renew()
-        return None if inner is None else await inner.run(threads)
+        return await call_author(function, threads)
 
-    policy = row.default_policy if inner is None else inner.on_failure
-    handlers[name] = Handler(row, on_configuration_change, policy)
+    return on_configuration_change
+
+
+def _policy(bindings: Mapping[HookName, Binding], name: HookName) -> FailurePolicy:
+    return bindings[name].on_failure if name in bindings else HOOK_TABLE[name].default_policy
+
+
+async def _not_found(request: Request, response: Response) -> None:  # noqa: ARG001 - a handler
+    await response.text("Not Found\n", status=404)
 
 
 _DEACTIVATE = {"hook": str(HookName.OnDeactivate), "request_id": ""}

@@ -22,7 +22,7 @@ import anyio
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from mm_plugin.transport.link import APICaller
+    from mm_plugin.transport.link import APICaller, CallFault
 
 __all__ = ("CallDirection", "CallInfo", "CallNext", "InterceptedAPI", "Interceptor", "Interceptors")
 
@@ -46,14 +46,18 @@ class CallInfo:
         name: The hook's Go name, such as ``MessageWillBePosted``, or the rpc's, such as ``GetUser``.
         arguments: A hook's arguments as its handler gets them; of ServeHTTP request and response; of an API call the
             request message alone. They may hold secrets: do not log them whole.
+        fault: Why a hook's call came without arguments, which are ``()`` then; None for every other call.
     """
 
-    __slots__ = ("arguments", "direction", "name")
+    __slots__ = ("arguments", "direction", "fault", "name")
 
-    def __init__(self, direction: CallDirection, name: str, arguments: tuple[object, ...]) -> None:
+    def __init__(
+        self, direction: CallDirection, name: str, arguments: tuple[object, ...], fault: CallFault | None = None
+    ) -> None:
         self.direction = direction
         self.name = name
         self.arguments = arguments
+        self.fault = fault
 
     @property
     def deadline(self) -> float | None:

@@ -82,7 +82,7 @@ async def test_hooks_and_api_calls_pass_the_interceptors() -> None:
     plugin = Watched()
     async with linked(plugin) as host:
         await ask(host, "OnActivate")
-        assert plugin.events == ["hook OnActivate", "api GetServerVersion"]
+        assert plugin.events == ["hook OnActivate", "hook OnConfigurationChange", "api GetServerVersion"]
         assert (await ask(host, "MessageWillBePosted")).rejection_reason == "for ada"
         assert plugin.result == Reject("for ada")
         assert (await ask(host, "UserWillLogIn")).rejection_reason == "not by this door"
@@ -104,6 +104,7 @@ async def test_the_plugin_has_its_figures() -> None:
         figures = {(one.direction, one.name, one.success): one.count for one in plugin.metrics.snapshot()}
     assert figures == {
         (CallDirection.HOOK, "OnActivate", True): 1,
+        (CallDirection.HOOK, "OnConfigurationChange", True): 1,
         (CallDirection.API, "GetServerVersion", True): 1,
         (CallDirection.HOOK, "ConfigurationWillBeSaved", False): 1,
         (CallDirection.HOOK, "ServeHTTP", True): 1,
@@ -134,5 +135,8 @@ async def test_a_plugin_without_interceptors_of_its_own_is_quiet(caplog: pytest.
     plugin = Plugin()
     async with linked(plugin) as host:
         await ask(host, "OnActivate")
-        assert plugin.metrics.snapshot() == ()
+        assert [(one.name, one.success) for one in plugin.metrics.snapshot()] == [
+            ("OnActivate", True),
+            ("OnConfigurationChange", True),
+        ]
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
