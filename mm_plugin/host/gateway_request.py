@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote_plus
 
 from mm_plugin.host.http_server import Scope
 from mm_plugin.messages.helpers import new_id
+from mm_plugin.serve_http.headers import text_of
 from mm_plugin.transport.link import RequestContextFields, RequestHead
 from mm_plugin.types import HeaderFields
 
@@ -20,6 +21,7 @@ __all__ = ("PREFIX", "Incoming", "Session")
 
 PREFIX = "/plugins/"
 _SESSION_COOKIE = "MMAUTHTOKEN"
+_MAX_LENGTH = 2**63 - 1
 _TOKEN_PARAMETER = "access_token"  # noqa: S105 - a parameter's name
 # What a client may claim but only the server knows, and what the plugin must not learn.
 _REMOVED = {"host", "mattermost-user-id", "mattermost-plugin-id", "referer", "cookie", "transfer-encoding"}
@@ -53,7 +55,7 @@ class Incoming:
         self._raw_path = raw_path.decode("latin-1")
         self._query = cast("bytes", scope["query_string"]).decode("latin-1")
         self._headers = [
-            (name.decode("latin-1"), _text(value))
+            (name.decode("latin-1"), text_of(value))
             for name, value in cast("list[tuple[bytes, bytes]]", scope["headers"])
         ]
         # HTTP/2 may split the cookies into several fields (RFC 9113, section 8.2.3).
@@ -135,17 +137,10 @@ class Incoming:
     def _content_length(self, major: str) -> int:
         length = self._first("content-length")
         if length:
-            return int(length)  # the server has refused what is no number
+            # The server has refused what is no number; a larger one would not fit into a message, nor come true.
+            return min(int(length), _MAX_LENGTH)
         # HTTP/1.1 says so where there is a body (RFC 9112, section 6.3); HTTP/2 need not.
         return -1 if major != "1" or self._first("transfer-encoding") else 0
-
-
-def _text(value: bytes) -> str:
-    """Decode a field's value: UTF-8 as Go takes it; what is not UTF-8 would not fit into a message."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
 
 
 def _canonical(name: str) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mm_plugin.plugin.plugin import Plugin
     from mm_plugin.serve_http.exchange import HTTPHandler
     from mm_plugin.serve_http.mounts import HTTPSurface, Surface
+    from mm_plugin.serve_http.request import Request
+    from mm_plugin.serve_http.response import Response
 
 __all__ = ("PluginHTTP", "http_surface_of", "serve_http_binding")
 
@@ -56,16 +58,16 @@ class PluginHTTP:
     """
 
     def __init__(self, plugin: Plugin, binding: Binding | None, surface: Surface | None, threads: HookThreads) -> None:
-        self.handler: HTTPHandler | None = None if binding is None else getattr(plugin, binding.attribute)
+        own: HTTPHandler | None = None if binding is None else getattr(plugin, binding.attribute)
+        self.handler: HTTPHandler | None = None if own is None else _called(own, threads)
         self.max_body_octets = plugin.max_body_octets if surface is None else None
         self._surface: HTTPSurface | None = None
         if surface is not None and binding is not None:
             from mm_plugin.serve_http.mounts import HTTPSurface
 
             is_own = getattr(type(plugin), binding.attribute) is not _base_serve_http(type(plugin))
-            fallback = self.handler if is_own else None
             self._surface = HTTPSurface(
-                plugin, surface, fallback, lambda: plugin.task_group, threads.run, plugin.max_body_octets
+                plugin, surface, own if is_own else None, lambda: plugin.task_group, threads.run, plugin.max_body_octets
             )
             self.handler = self._surface.answer
 
@@ -77,6 +79,17 @@ class PluginHTTP:
         """
         if self._surface is not None:
             await self._surface.start()
+
+
+def _called(handler: HTTPHandler, threads: HookThreads) -> HTTPHandler:
+    """Return a handler that calls this one as it wants to be called, and refuses what it returns."""
+
+    async def call(request: Request, response: Response) -> None:
+        from mm_plugin.serve_http.exchange import call_handler
+
+        await call_handler(handler, request, response, threads.run)
+
+    return call
 
 
 def _base_serve_http(cls: type) -> object:

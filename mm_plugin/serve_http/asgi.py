@@ -19,11 +19,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from mm_plugin import limits
-from mm_plugin.exceptions import MMPluginError, RequestBodyAbortedError
+from mm_plugin.exceptions import MMPluginError, RequestBodyAbortedError, RequestTooLargeError
+from mm_plugin.serve_http.headers import text_of
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
 
-__all__ = ("ASGIApp", "ASGIConnection", "ASGIMessage", "Receive", "Scope", "Send", "build_scope")
+__all__ = ("ASGIApp", "ASGIConnection", "ASGIMessage", "AppFailedError", "Receive", "Scope", "Send", "build_scope")
 
 logger = logging.getLogger("mm_plugin.serve_http")
 
@@ -47,11 +48,12 @@ def build_scope(request: Request, *, at: str, plugin: object, state: Mapping[str
         state: What the app's lifespan left.
     """
     prefix = request.prefix
+    version = request.proto.partition("/")[2]
     scope: Scope = {
         "type": "http",
         # With an older version frameworks listen for the disconnect beside a streaming answer, and so eat the body.
         "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": request.proto.partition("/")[2].removesuffix(".0") or "1.1",
+        "http_version": {"2.0": "2", "3.0": "3"}.get(version, version) or "1.1",
         "method": request.method,
         "scheme": "https" if request.headers.get("X-Forwarded-Proto") == "https" else "http",
         "path": prefix + request.path,
@@ -73,7 +75,7 @@ def _address(text: str) -> tuple[str, int] | None:
     return (host.strip("[]"), int(port)) if colon and port.isdigit() else None
 
 
-class _AppFailedError(MMPluginError):
+class AppFailedError(MMPluginError):
     """An app ended without a whole response."""
 
     docs_code = "MMP223"
@@ -97,9 +99,11 @@ class ASGIConnection:
     async def serve(self, app: ASGIApp, scope: Scope, tasks: TaskGroup) -> None:
         """Run the app in ``tasks`` until the response is finished.
 
-        Cancellation says ``http.disconnect`` to the app and waits for it for ``limits.cleanup_s``.
+        Cancellation says ``http.disconnect`` to the app and waits for it for ``limits.cleanup_s``; so does a body that
+        is over its limit.
 
         Raises:
+            RequestTooLargeError: The app has read a body up to its limit; what it makes of that is not sent.
             Exception: What the app raised before it had finished the response.
         """
         tasks.start_soon(self._run, app, scope, name=f"ASGI {self._request.method}")
@@ -107,21 +111,24 @@ class ASGIConnection:
             await self._over.wait()
         finally:
             self._disconnect()
-            if not self._over.is_set():
+            if not self._response.finished:
                 with anyio.move_on_after(limits.cleanup_s, shield=True):
                     await self._done.wait()
                 self._app_scope.cancel()
         if self._error is not None:
             raise self._error
         if not self._response.finished:
-            raise _AppFailedError("the ASGI app ended without finishing its response")
+            raise AppFailedError("the ASGI app ended without finishing its response")
 
     async def _run(self, app: ASGIApp, scope: Scope) -> None:
         try:
             with self._app_scope:
                 await app(scope, self.receive, self.send)
         except Exception as error:
-            if self._over.is_set() or self._gone.is_set():
+            if self._gone.is_set() and not self._response.finished:
+                # Frameworks raise to end a request that has lost its client.
+                logger.info("an ASGI app ended %s without its client: %r", self._request, error)
+            elif self._over.is_set():
                 logger.exception("an ASGI app failed after its response to %s", self._request)
             else:
                 self._error = error
@@ -137,6 +144,12 @@ class ASGIConnection:
                 try:
                     piece = await self._request.body.receive()
                 except RequestBodyAbortedError:
+                    return {"type": "http.disconnect"}
+                except RequestTooLargeError as error:
+                    # Our answer, not the app's: frameworks make a 500 of whatever reading raises.
+                    self._error = error
+                    self._gone.set()
+                    self._over.set()
                     return {"type": "http.disconnect"}
                 else:
                     self._request_read = not piece
@@ -170,7 +183,7 @@ class ASGIConnection:
         self._started = True
         self._response.status = cast("int", message["status"])
         for name, value in cast("list[tuple[bytes, bytes]]", message.get("headers", ())):
-            self._response.headers.add(name.decode("latin-1"), value.decode("latin-1").strip())
+            self._response.headers.add(name.decode("latin-1"), text_of(value).strip())
 
     async def _write(self, data: bytes, *, more: bool) -> None:
         if not self._started:

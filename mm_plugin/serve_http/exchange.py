@@ -22,12 +22,12 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from mm_plugin import limits
-from mm_plugin.exceptions import RequestBodyAbortedError, RequestFormatError, RequestTooLargeError
+from mm_plugin.exceptions import HookResultError, RequestBodyAbortedError, RequestFormatError, RequestTooLargeError
 from mm_plugin.serve_http.request import Request, RequestBody
 from mm_plugin.serve_http.response import Response
 from mm_plugin.transport.link import HTTPExchange, ResponseHead
 
-__all__ = ("HTTPHandler", "RunInThread", "run_http")
+__all__ = ("HTTPHandler", "RunInThread", "call_handler", "run_http")
 
 logger = logging.getLogger("mm_plugin.serve_http")
 
@@ -58,7 +58,8 @@ async def run_http(
 
     Without a handler the answer is 404. A handler that raises before the head gives a plain 500 without traceback
     (413 for RequestTooLargeError, 400 for RequestFormatError and for a body that broke off), after the head the
-    response is aborted, so that the client sees a broken body and not a whole one. Each is logged once.
+    response is aborted, so that the client sees a broken body and not a whole one. Returning anything but None is such
+    a failure too. Each is logged once.
 
     Cancellation cancels the handler and aborts the response. The handler's ``finally`` blocks run; what they await
     needs a shielded scope of their own, such as ``anyio.move_on_after(1, shield=True)``. The abort is shielded for
@@ -74,7 +75,6 @@ async def run_http(
     if handler is None:
         await _send_page(exchange, 404)
         return
-    call = handler if is_async(handler) else _in_thread(handler, run_in_thread)
     deadline = math.inf if exchange.deadline is None else exchange.deadline
     # One piece more is in the pump's hands.
     pieces, body_pieces = anyio.create_memory_object_stream[bytes](limits.http_body_pieces - 1)
@@ -83,7 +83,7 @@ async def run_http(
     async def limited(request: Request, response: Response) -> None:
         if max_body_octets is not None:
             body.limit(max_body_octets)
-        await cast("Awaitable[None]", call(request, response))
+        await call_handler(handler, request, response, run_in_thread)
 
     with anyio.CancelScope(deadline=deadline), pieces, body_pieces:
         async with anyio.create_task_group() as tasks:
@@ -91,24 +91,40 @@ async def run_http(
             tasks.start_soon(_respond, exchange, limited, body, tasks.cancel_scope, name="HTTP handler")
 
 
-def is_async(handler: Callable[..., object]) -> bool:
-    """Tell whether a handler is ``async def``, itself or by its ``__call__``."""
-    while isinstance(handler, partial):
-        handler = cast("Callable[..., object]", handler.func)
+async def call_handler(handler: HTTPHandler, request: Request, response: Response, run_in_thread: RunInThread) -> None:
+    """Run a handler, in a worker thread where it is no ``async def``.
+
+    Raises:
+        HookResultError: It returned something, which would be lost: the answer goes through ``response``.
+    """
+    if _is_async(handler):
+        _check_result(handler, await cast("Awaitable[object]", handler(request, response)))
+    else:
+        await run_in_thread(lambda: _check_result(handler, handler(request, response)))
+
+
+def _is_async(handler: Callable[..., object]) -> bool:
+    handler = _unwrapped(handler)
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
-def _in_thread(handler: HTTPHandler, run_in_thread: RunInThread) -> HTTPHandler:
-    async def run(request: Request, response: Response) -> None:
-        def block() -> None:
-            result = handler(request, response)
-            if inspect.iscoroutine(result):
-                result.close()
-                raise TypeError("serve_http is no `async def` but returned a coroutine; make it one")
+def _check_result(handler: HTTPHandler, result: object) -> None:
+    if result is None:
+        return
+    name = getattr(_unwrapped(handler), "__qualname__", type(handler).__name__)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise HookResultError(f"{name} is no `async def` but returned a coroutine; make it one")
+    raise HookResultError(
+        f"{name} returned a value of type {type(result).__name__}, which would be lost; answer with "
+        "response.json(…), response.text(…) or response.write(…) and return None"
+    )
 
-        await run_in_thread(block)
 
-    return run
+def _unwrapped(handler: Callable[..., object]) -> Callable[..., object]:
+    while isinstance(handler, partial):
+        handler = cast("Callable[..., object]", handler.func)
+    return handler
 
 
 async def _pump(exchange: HTTPExchange, pieces: MemoryObjectSendStream[bytes], body: RequestBody) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from mm_plugin.exceptions import ResponseStateError
 from mm_plugin.types import HeaderFields
 
-__all__ = ("Headers", "ResponseHeaders", "parse_cookies")
+__all__ = ("Headers", "ResponseHeaders", "fault_of_field", "parse_cookies", "text_of")
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Controls but for the tab, and surrogates, which no encoding can carry.
@@ -107,17 +107,32 @@ class ResponseHeaders(Headers, MutableMapping[str, str]):
 
     def _check(self, name: str, value: str) -> None:
         self._check_open()
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f"header name {name!r}: use letters, digits and - only (RFC 9110, section 5.6.2)")
-        if bad := _BAD_IN_VALUE.search(value):
-            raise ValueError(
-                f"header {name}: its value has {bad.group()!r} at {bad.start()}; line breaks and control characters "
-                "are not allowed, encode them"
-            )
+        if fault := fault_of_field(name, value):
+            raise ValueError(fault)
 
     def _check_open(self) -> None:
         if self._sent:
             raise ResponseStateError("headers cannot be changed after the head has been sent; set them before writing")
+
+
+def fault_of_field(name: str, value: str) -> str:
+    """Tell why a field must not be sent; "" where it may."""
+    if not _TOKEN.fullmatch(name):
+        return f"header name {name!r}: use letters, digits and - only (RFC 9110, section 5.6.2)"
+    if bad := _BAD_IN_VALUE.search(value):
+        return (
+            f"header {name}: its value has {bad.group()!r} at {bad.start()}; line breaks and control characters "
+            "are not allowed, encode them"
+        )
+    return ""
+
+
+def text_of(value: bytes) -> str:
+    """Decode a field's value: UTF-8 as Go takes it; what is not UTF-8 would not fit into a message."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def parse_cookies(fields: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ See:    docs/how-to/http.md, docs/how-to/asgi.md
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from anyio.abc import TaskGroup
 
 from mm_plugin.exceptions import HookRegistrationError
-from mm_plugin.serve_http.exchange import HTTPHandler, RunInThread, is_async
+from mm_plugin.serve_http.exchange import HTTPHandler, RunInThread, call_handler
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
 from mm_plugin.serve_http.routing import Route, RouteTable, collect_routes
@@ -164,25 +164,20 @@ class HTTPSurface:
             request.body.limit(limit)
         if found is not None:
             one, parameters = found
-            await self._run(partial(getattr(self.plugin, one.attribute), **parameters), request, response)
+            handler = partial(getattr(self.plugin, one.attribute), **parameters)
+            await call_handler(handler, request, response, self.run_in_thread)
             return
         for mount in self.surface.mounts:
             if mount.covers(request.path):
                 await self._serve_mount(mount, request, response)
                 return
         if self.fallback is not None:
-            await self._run(self.fallback, request, response)
+            await call_handler(self.fallback, request, response, self.run_in_thread)
             return
         methods = self._table.methods_of(request.raw_path)
         if methods:
             response.headers["Allow"] = ", ".join(methods)
         await response.text("Method Not Allowed\n" if methods else "Not Found\n", status=405 if methods else 404)
-
-    async def _run(self, handler: HTTPHandler, request: Request, response: Response) -> None:
-        if is_async(handler):
-            await cast("Awaitable[None]", handler(request, response))
-        else:
-            await self.run_in_thread(lambda: cast("None", handler(request, response)))
 
     async def _serve_mount(self, mount: Mount, request: Request, response: Response) -> None:
         if mount.wsgi is not None:

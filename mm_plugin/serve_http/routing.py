@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote
+from uuid import UUID
 
 from mm_plugin.exceptions import HookRegistrationError
 
@@ -22,6 +23,29 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _ATTRIBUTE = "__mm_plugin_routes__"
 _METHOD = re.compile(r"[A-Z][A-Z0-9-]*")
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(:path)?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a parameter may be annotated with.
+
+    Attributes:
+        expression: What a segment must match, as it stands on the wire.
+        convert: Makes a value of such a segment; never fails.
+    """
+
+    expression: str
+    convert: Callable[[str], object]
+
+
+_TEXT = _Kind("[^/]+", unquote)
+#: By annotation: the type, or its name where annotations are text. What matches no kind of a number is no such page.
+_KINDS: dict[object, _Kind] = {
+    **dict.fromkeys((str, "str", object, "object", Any, "Any", inspect.Parameter.empty), _TEXT),
+    **dict.fromkeys((int, "int"), _Kind("-?[0-9]{1,18}", int)),
+    **dict.fromkeys((float, "float"), _Kind(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", float)),
+    **dict.fromkeys((UUID, "UUID", "uuid.UUID"), _Kind("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", UUID)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,7 @@ class Route:
         max_body_octets: The longest body it takes; None where the plugin's limit holds.
         expression: What a path must match, as it stands on the wire.
         rank: Routes of a lower rank are tried first.
+        converters: What makes a value of each parameter.
     """
 
     method: str
@@ -52,6 +77,7 @@ class Route:
     max_body_octets: int | None
     expression: re.Pattern[str]
     rank: tuple[int, ...]
+    converters: Mapping[str, Callable[[str], object]]
 
 
 def route(method: str, pattern: str, *, max_body_octets: int | None = None) -> Callable[[_F], _F]:
@@ -64,7 +90,8 @@ def route(method: str, pattern: str, *, max_body_octets: int | None = None) -> C
     Args:
         method: Such as ``GET``.
         pattern: A path below the plugin. ``{name}`` matches one segment, ``{name:path}`` at the end the whole rest;
-            both are given to the handler by name, percent-decoded. Literal segments win over parameters.
+            both are given to the handler by name, percent-decoded. Literal segments win over parameters. A parameter
+            annotated as int, float or UUID is given as one; a segment that is none does not match.
         max_body_octets: The longest body taken; a longer one is answered with 413.
     """
     mark = RouteMark(method, pattern, max_body_octets)
@@ -130,20 +157,41 @@ def _compile(cls: type, attribute: str, mark: RouteMark) -> Route:
         if name in names:
             raise HookRegistrationError(f"{where}: {name} stands there twice")
         names.append(name)
-        parts.append("(.*)" if is_rest else "([^/]+)")
+        parts.append(f"(?P<{name}>.*)" if is_rest else f"{{{name}}}")
         rank.append(2 if is_rest else 1)
     handler = getattr(cls, attribute)
+    signature = inspect.signature(handler)
     try:
-        inspect.signature(handler).bind(None, None, None, **dict.fromkeys(names))
+        signature.bind(None, None, None, **dict.fromkeys(names))
     except TypeError as error:
         arguments = ", ".join(("self", "request", "response", *names))
         raise HookRegistrationError(f"{where}: {error}; expected: def {attribute}({arguments}), async or not") from None
-    named = iter(names)
-    expression = "".join(
-        "/" + (part if not part.startswith("(") else f"(?P<{next(named)}>{part[1:]}") for part in parts
-    )
+    kinds = {name: _kind_of(signature, name, where) for name in names}
+    if rank[-1] == 2 and kinds[names[-1]] is not _TEXT:
+        raise HookRegistrationError(f"{where}: {names[-1]} is the rest of a path; annotate it as str")
+    for name, kind in kinds.items():
+        parts = [f"(?P<{name}>{kind.expression})" if part == f"{{{name}}}" else part for part in parts]
     return Route(
-        mark.method, mark.pattern, attribute, mark.max_body_octets, re.compile(expression, re.DOTALL), tuple(rank)
+        mark.method,
+        mark.pattern,
+        attribute,
+        mark.max_body_octets,
+        re.compile("".join(f"/{part}" for part in parts), re.DOTALL),
+        tuple(rank),
+        {name: kind.convert for name, kind in kinds.items()},
+    )
+
+
+def _kind_of(signature: inspect.Signature, name: str, where: str) -> _Kind:
+    """Find what a handler wants a parameter as; without an annotation, and by ``**``, it is text."""
+    parameter = signature.parameters.get(name)
+    annotation: object = inspect.Parameter.empty if parameter is None else parameter.annotation
+    for known, kind in _KINDS.items():
+        if annotation is known or (isinstance(annotation, str) and annotation == known):
+            return kind
+    raise HookRegistrationError(
+        f"{where}: {name} is annotated as {getattr(annotation, '__name__', annotation)}; a parameter is a str, int, "
+        "float or UUID: annotate it so and convert it in the handler"
     )
 
 
@@ -167,12 +215,12 @@ class RouteTable:
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = routes
 
-    def find(self, method: str, raw_path: str) -> tuple[Route, Mapping[str, str]] | None:
+    def find(self, method: str, raw_path: str) -> tuple[Route, Mapping[str, object]] | None:
         """Return the route and its parameters; None where there is none."""
         for wanted in (method, "GET") if method == "HEAD" else (method,):
             for one in self._routes:
                 if one.method == wanted and (match := one.expression.fullmatch(raw_path)):
-                    return one, {name: unquote(value) for name, value in match.groupdict().items()}
+                    return one, {name: convert(match[name]) for name, convert in one.converters.items()}
         return None
 
     def methods_of(self, raw_path: str) -> tuple[str, ...]:

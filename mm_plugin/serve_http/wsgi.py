@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import from_thread
 
+from mm_plugin.exceptions import RequestBodyAbortedError, RequestTooLargeError
+from mm_plugin.serve_http.asgi import AppFailedError
+from mm_plugin.serve_http.headers import text_of
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
 
@@ -33,35 +36,58 @@ def serve_wsgi(app: WSGIApp, request: Request, response: Response, *, at: str, p
 
     Each piece that the app yields reaches the client before the next is asked for.
     """
-    pieces = app(_environ(request, at=at, plugin=plugin), partial(_start_response, response))
+    body = _Input(request)
+    head = _Head(response)
+    pieces = app(_environ(request, body, at=at, plugin=plugin), head.start)
     try:
         for piece in pieces:
-            if piece and not response.is_bodyless:
-                response.sync.write(piece, flush=True)
+            if piece:
+                head.check(body)
+                if not response.is_bodyless:
+                    response.sync.write(piece, flush=True)
     finally:
         close: object = getattr(pieces, "close", None)
         if callable(close):
             close()
+    head.check(body)
 
 
-def _start_response(
-    response: Response, status: str, headers: list[tuple[str, str]], exc_info: _ExcInfo | None = None
-) -> Callable[[bytes], None]:
-    """Set status and headers (PEP 3333, "The start_response() Callable"); returns the old ``write``."""
-    if exc_info is not None and response.started:
-        assert exc_info[1] is not None
-        raise exc_info[1].with_traceback(exc_info[2])
-    response.status = int(status.split(" ", 1)[0])
-    for name in list(response.headers):
-        del response.headers[name]  # a second call takes the place of the first
-    for name, value in headers:
-        response.headers.add(name, value)
-    return partial(response.sync.write, flush=True)
+class _Head:
+    """Status and headers as the app gives them (PEP 3333, "The start_response() Callable")."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._given = False
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: _ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """Take them; returns the old ``write``."""
+        response = self._response
+        if exc_info is not None and response.started:
+            assert exc_info[1] is not None
+            raise exc_info[1].with_traceback(exc_info[2])
+        response.status = int(status.split(" ", 1)[0])
+        for name in list(response.headers):
+            del response.headers[name]  # a second call takes the place of the first
+        for name, value in headers:
+            response.headers.add(name, text_of(value.encode("latin-1")))
+        self._given = True
+        return partial(response.sync.write, flush=True)
+
+    def check(self, body: _Input) -> None:
+        """Refuse a response without a head, or to a body that could not be read, while nothing has been sent."""
+        if self._response.started:
+            return
+        if body.error is not None:
+            raise body.error  # our answer, not the app's: frameworks make a 500 of whatever reading raises
+        if not self._given:
+            raise AppFailedError("the WSGI app answered without calling start_response")
 
 
-def _environ(request: Request, *, at: str, plugin: object) -> dict[str, object]:
+def _environ(request: Request, body: _Input, *, at: str, plugin: object) -> dict[str, object]:
     client, _, _ = request.remote_addr.rpartition(":")
-    server, _, port = request.host.partition(":")
+    server, port = _split_host(request.host)
     secure = request.headers.get("X-Forwarded-Proto") == "https"
     environ: dict[str, object] = {
         "REQUEST_METHOD": request.method,
@@ -70,11 +96,11 @@ def _environ(request: Request, *, at: str, plugin: object) -> dict[str, object]:
         "QUERY_STRING": request.query_string,
         "SERVER_NAME": server or "localhost",
         "SERVER_PORT": port or ("443" if secure else "80"),
-        "SERVER_PROTOCOL": request.proto,
+        "SERVER_PROTOCOL": request.proto or "HTTP/1.1",
         "REMOTE_ADDR": client.strip("[]"),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https" if secure else "http",
-        "wsgi.input": io.BufferedReader(_Input(request)),
+        "wsgi.input": io.BufferedReader(body),
         "wsgi.input_terminated": True,  # reading ends at the body's end, whatever its length
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
@@ -98,17 +124,28 @@ def _environ(request: Request, *, at: str, plugin: object) -> dict[str, object]:
     return environ
 
 
+def _split_host(host: str) -> tuple[str, str]:
+    """Split a name and a port, which may be absent; an IPv6 address is in brackets (RFC 3986, section 3.2.2)."""
+    name, colon, port = host.rpartition(":")
+    return (name, port) if colon and not port.endswith("]") else (host, "")
+
+
 def _native(text: str) -> str:
     """Spell text as WSGI has it: its UTF-8 octets as one character each."""
     return text.encode().decode("latin-1")
 
 
 class _Input(io.RawIOBase):
-    """The request body as a file of a worker thread."""
+    """The request body as a file of a worker thread.
+
+    Attributes:
+        error: Why it cannot be read on; None where it can.
+    """
 
     def __init__(self, request: Request) -> None:
         self._body = request.body
         self._rest = memoryview(b"")
+        self.error: RequestTooLargeError | RequestBodyAbortedError | None = None
 
     def readable(self) -> bool:
         return True
@@ -116,7 +153,11 @@ class _Input(io.RawIOBase):
     def readinto(self, buffer: object, /) -> int:
         target = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         if not self._rest:
-            self._rest = memoryview(from_thread.run(self._body.receive))
+            try:
+                self._rest = memoryview(from_thread.run(self._body.receive))
+            except (RequestTooLargeError, RequestBodyAbortedError) as error:
+                self.error = error
+                raise
         octets = min(len(target), len(self._rest))
         target[:octets] = self._rest[:octets]
         self._rest = self._rest[octets:]

@@ -8,6 +8,7 @@ import anyio
 import httpx
 import pytest
 
+from mm_plugin import limits
 from mm_plugin.exceptions import HookRegistrationError
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.asgi import Receive, Scope, Send
@@ -89,6 +90,51 @@ async def test_the_scope_says_where_and_who() -> None:
     assert isinstance(headers, list)
     assert headers[0] == (b"host", b"example.com")
     assert [value for name, value in headers if name == b"x-a"] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("proto", "version"), [("HTTP/1.0", "1.0"), ("HTTP/1.1", "1.1"), ("HTTP/2.0", "2"), ("HTTP/3.0", "3"), ("", "1.1")]
+)
+async def test_versions_are_spelled_as_asgi_has_them(proto: str, version: str) -> None:
+    """1.0 keeps its zero, 2 and 3 have none."""
+    versions: list[object] = []
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        versions.append(scope["http_version"])
+        headers = [(b"X-New", "\u00fc".encode()), (b"X-Old", b"\xfc")]
+        await send({**START, "headers": headers})
+        await send(dict(END))
+
+    head = RequestHead(method="GET", url="/", proto=proto)
+    async with active(plugin_of(serve)) as link, link.open_http(head) as call:
+        await call.finish()
+        answer = await read_answer(call)
+    assert versions == [version]
+    # Octets of a header arrive as the app meant them, UTF-8 or Latin-1.
+    assert answer.head.headers == (("X-New", "\u00fc"), ("X-Old", "\u00fc"))
+
+
+async def test_an_app_that_reads_on_after_its_limit_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes no notice neither holds the answer up for ever nor goes on."""
+    monkeypatch.setattr(limits, "cleanup_s", 0.05)
+    ended = anyio.Event()
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            while True:
+                await receive()
+                await anyio.lowlevel.checkpoint()
+        finally:
+            ended.set()
+
+    plugin = plugin_of(serve)
+    plugin.max_body_octets = 5
+    async with active(plugin) as link:
+        async with link.open_http(get(method="POST")) as call:
+            await call.send(b"123456")
+            await call.finish()
+            assert (await read_answer(call)).head.status == 413
+        await ended.wait()
 
 
 async def test_both_streams_flow_at_once() -> None:
@@ -255,84 +301,6 @@ async def test_what_an_app_does_wrong_is_answered_and_logged(
                 assert (answer.head.status, answer.broken) == (status, broken)
         await anyio.wait_all_tasks_blocked()
     assert logged in caplog.text
-
-
-class Living:
-    """An app with a lifespan."""
-
-    def __init__(self, *, startup: str = "lifespan.startup.complete", shutdown: str = "complete") -> None:
-        self.events: list[object] = []
-        self._startup, self._shutdown = startup, shutdown
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            self.events.append((await receive())["type"])
-            state = scope["state"]
-            assert isinstance(state, dict)
-            state["pool"] = "open"
-            await send({"type": self._startup, "message": "no database"})
-            self.events.append((await receive())["type"])
-            if self._shutdown == "raise":
-                raise ValueError("shutdown failed")
-            await send({"type": f"lifespan.shutdown.{self._shutdown}", "message": "why"})
-            return
-        state = scope["state"]
-        assert isinstance(state, dict)
-        await send(dict(START))
-        await send({"type": "http.response.body", "body": state["pool"].encode()})
-        state["pool"] = "mine alone"
-
-
-@pytest.mark.parametrize("shutdown", ["complete", "failed", "raise"])
-async def test_the_lifespan_is_the_plugins_activation(shutdown: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Startup before on_activate, shutdown with deactivation; its state is in each request's scope."""
-    app = Living(shutdown=shutdown)
-    seen: list[object] = []
-
-    class Mounting(Plugin):
-        web = mount_asgi(app)
-
-        async def on_activate(self) -> None:
-            seen.extend(app.events)
-
-    async with browsing(Mounting()) as client:
-        for _ in range(2):
-            assert (await client.get("/")).text == "open"
-    assert seen == ["lifespan.startup"]
-    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
-    assert bool(caplog.records) is (shutdown != "complete")
-
-
-async def test_an_app_that_refuses_to_start_fails_the_activation() -> None:
-    """The host is told why; requests get 503 meanwhile."""
-    from mm_plugin._proto.hooks_lifecycle_pb2 import OnActivateRequest, OnActivateResponse
-
-    class Mounting(Plugin):
-        web = mount_asgi(Living(startup="lifespan.startup.failed"))
-
-    async with active(Mounting(), activate=False) as link:
-        async with link.open_http(get()) as call:
-            await call.finish()
-            assert (await read_answer(call)).head.status == 503
-        answer = await link.call_hook("OnActivate", OnActivateRequest())
-        assert isinstance(answer, OnActivateResponse)
-        assert answer.HasField("error")
-
-
-async def test_a_plugin_can_be_activated_again() -> None:
-    """Each activation has a lifespan of its own."""
-    from mm_plugin._proto.hooks_lifecycle_pb2 import OnActivateRequest, OnDeactivateRequest
-
-    app = Living()
-
-    class Mounting(Plugin):
-        web = mount_asgi(app)
-
-    async with active(Mounting(), activate=False) as link:
-        for _ in range(2):
-            await link.call_hook("OnActivate", OnActivateRequest())
-            await link.call_hook("OnDeactivate", OnDeactivateRequest())
-    assert app.events == ["lifespan.startup", "lifespan.shutdown"] * 2
 
 
 def test_wrong_mounts_fail_at_the_class_statement() -> None:

@@ -12,6 +12,7 @@ import pytest
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
+from mm_plugin.serve_http.routing import route
 from tests.serve_http.plugins import active, browsing
 from tests.serve_http.served import ask, get, read_answer
 
@@ -139,6 +140,59 @@ async def test_a_coroutine_from_a_plain_function_is_an_error(caplog: pytest.LogC
     answer = await ask(outer)  # type: ignore[arg-type]
     assert answer.head.status == 500
     assert "make it one" in caplog.text
+
+
+class Returning(Plugin):
+    """Handlers that return their answer, as in frameworks; nothing of it would be sent."""
+
+    @route("GET", "/dict")
+    async def as_dict(self, request: Request, response: Response) -> dict[str, int]:
+        return {"a": 1}
+
+    @route("GET", "/thread")
+    def in_a_thread(self, request: Request, response: Response) -> str:
+        return "text"
+
+    @route("GET", "/wrapped")
+    def wrapped(self, request: Request, response: Response) -> object:
+        return self.as_dict(request, response)
+
+    @route("GET", "/late")
+    async def late(self, request: Request, response: Response) -> bool:
+        await response.text("sent")
+        return True
+
+    async def serve_http(self, request: Request, response: Response) -> None:
+        return b"octets"  # type: ignore[return-value]
+
+
+class ReturningAlone(Plugin):
+    """The same without any route."""
+
+    def serve_http(self, request: Request, response: Response) -> None:
+        return "text"  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "path", "status", "said"),
+    [
+        (Returning, "/dict", 500, "Returning.as_dict returned a value of type dict"),
+        (Returning, "/thread", 500, "Returning.in_a_thread returned a value of type str"),
+        (Returning, "/wrapped", 500, "Returning.wrapped is no `async def` but returned a coroutine"),
+        (Returning, "/late", 200, "Returning.late returned a value of type bool"),
+        (Returning, "/", 500, "Returning.serve_http returned a value of type bytes"),
+        (ReturningAlone, "/", 500, "ReturningAlone.serve_http returned a value of type str"),
+    ],
+)
+async def test_a_returned_answer_is_an_error_that_says_what_to_do(
+    plugin: type[Plugin], path: str, status: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a handler returns would be lost: it is logged by the method's name, and no empty 200 goes out."""
+    async with browsing(plugin()) as client:
+        assert (await client.get(path)).status_code == status
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert said in str(record.exc_info)
+    assert "coroutine" in said or "response.json" in str(record.exc_info)
 
 
 async def test_a_client_error_is_none_of_ours() -> None:

@@ -17,6 +17,7 @@ from starlette.routing import Mount as StarletteMount, Route
 
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.mounts import mount_asgi, mount_wsgi
+from mm_plugin.transport.link import RequestHead
 from tests.host.http_client import raw_client
 from tests.serve_http.plugins import active, browsing, on_port
 from tests.serve_http.served import get, read_answer
@@ -225,6 +226,19 @@ def wsgi_app(environ: dict[str, Any], start_response: wsgiref.types.StartRespons
             return []
         case "/late":
             return Late(start_response)
+        case "/headless":
+            return [b"no head"]
+        case "/named":
+            start_response("200 OK", [("X-Name", "\u00fc".encode().decode("latin-1")), ("X-Old", "\xfc")])
+            return [environ["SERVER_NAME"].encode(), b" ", environ["SERVER_PORT"].encode()]
+        case "/read":
+            try:
+                environ["wsgi.input"].read()
+            except Exception:  # noqa: BLE001 - as frameworks do
+                start_response("500 Oops", [])
+                return [b"oops"]
+            start_response("200 OK", [])
+            return [b"read"]
         case _:
             raise ValueError("secret")
 
@@ -276,3 +290,54 @@ async def test_what_a_wsgi_app_does_wrong_is_seen() -> None:
             answer = await read_answer(call)
             assert (answer.body, answer.broken) == (b"half", True)
         assert Late.closed
+
+
+@pytest.mark.parametrize(
+    ("host", "seen"),
+    [("[::1]:8065", "[::1] 8065"), ("[::1]", "[::1] 80"), ("a.example", "a.example 80"), ("", "localhost 80")],
+)
+async def test_wsgi_names_and_headers_are_what_the_client_sees(host: str, seen: str) -> None:
+    """The server's name may be an IPv6 address; octets of a header arrive as the app meant them, UTF-8 or Latin-1."""
+    async with (
+        active(WSGIPlugin()) as link,
+        link.open_http(RequestHead(method="GET", url="/old/named", host=host)) as call,
+    ):
+        await call.finish()
+        answer = await read_answer(call)
+    assert answer.body.decode() == seen
+    assert answer.head.headers == (("X-Name", "\u00fc"), ("X-Old", "\u00fc"))
+
+
+async def test_a_wsgi_app_without_a_head_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    """No empty 200 for an app that has forgotten start_response."""
+    async with browsing(WSGIPlugin()) as client:
+        assert (await client.get("/old/headless")).status_code == 500
+    assert "without calling start_response" in caplog.text
+
+
+async def read(request: StarletteRequest) -> StarletteResponse:
+    await request.body()
+    return StarletteResponse("read")
+
+
+class Limited(Plugin):
+    """Apps that make a 500 of whatever reading raises, behind a limit."""
+
+    max_body_octets = 10
+    new = mount_asgi(Starlette(routes=[Route("/new/read", read, methods=["POST"])]))
+    old = mount_wsgi(wsgi_app, at="/old")
+
+
+@pytest.mark.parametrize("where", ["new", "old"])
+async def test_a_mounted_apps_body_over_the_limit_is_413(where: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Declared or not, whatever the framework makes of it; and it is no error of the plugin."""
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        for _ in range(3):
+            yield b"12345"
+
+    async with browsing(Limited()) as client:
+        assert (await client.post(f"/{where}/read", content=b"1234567890")).text == "read"
+        assert (await client.post(f"/{where}/read", content=b"12345678901")).status_code == 413
+        assert (await client.post(f"/{where}/read", content=pieces())).status_code == 413
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import FunctionType
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -11,7 +12,7 @@ from mm_plugin.exceptions import HookRegistrationError
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
-from mm_plugin.serve_http.routing import route
+from mm_plugin.serve_http.routing import RouteTable, collect_routes, route
 from tests.serve_http.plugins import browsing
 
 
@@ -150,3 +151,71 @@ def test_two_handlers_of_one_route_are_refused() -> None:
 
             @route("GET", "/{b}")
             async def two(self, request: Request, response: Response, b: str) -> None: ...
+
+
+class Typed(Plugin):
+    """Parameters annotated as what they are."""
+
+    @route("GET", "/number/{n}")
+    async def number(self, request: Request, response: Response, n: int) -> None:
+        await response.text(repr(n))
+
+    @route("GET", "/ratio/{x}")
+    async def ratio(self, request: Request, response: Response, x: float) -> None:
+        await response.text(repr(x))
+
+    @route("GET", "/thing/{key}")
+    def thing(self, request: Request, response: Response, key: UUID) -> None:
+        response.sync.text(repr(key))
+
+    @route("GET", "/any/{a}/{b}/{c:path}")
+    async def anything(self, request: Request, response: Response, a, b: Any, **rest: str) -> None:  # type: ignore[no-untyped-def]
+        await response.text(repr((a, b, rest)))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/number/7", "7"),
+        ("/number/-07", "-7"),
+        ("/number/" + "9" * 18, "9" * 18),
+        ("/ratio/1", "1.0"),
+        ("/ratio/-2.50", "-2.5"),
+        ("/thing/0123ABCD-0123-0123-0123-0123456789ab", "UUID('0123abcd-0123-0123-0123-0123456789ab')"),
+        ("/any/%31/2/x/y", "('1', '2', {'c': 'x/y'})"),
+        *((path, None) for path in ("/number/seven", "/number/7.0", "/number/" + "9" * 5_000, "/number/1_0")),
+        *((path, None) for path in ("/ratio/nan", "/ratio/1e5", "/ratio/.5", "/thing/1", "/thing/" + "0" * 32)),
+    ],
+)
+async def test_parameters_are_converted_as_annotated(path: str, text: str | None) -> None:
+    """The handler gets what it asked for; what is none is no page of the plugin, for any method."""
+    async with browsing(Typed()) as client:
+        answer = await client.get(path)
+        assert (answer.status_code, answer.text) == (404 if text is None else 200, text or "Not Found\n")
+        assert (await client.delete(path)).status_code == (404 if text is None else 405)
+
+
+@pytest.mark.parametrize("annotation", [list, "PostID", bytes, int | None, "int | None"])
+def test_an_annotation_that_no_path_can_be_is_refused(annotation: object) -> None:
+    """At the class statement, with the way out."""
+
+    async def item(self: Any, request: Request, response: Response, id: object) -> None: ...  # noqa: A002
+
+    item.__annotations__["id"] = annotation
+    with pytest.raises(HookRegistrationError, match="a parameter is a str, int, float or UUID"):
+        type("Wrong", (Plugin,), {"item": route("GET", "/{id}")(item)})
+    item.__annotations__["id"] = int
+    with pytest.raises(HookRegistrationError, match="annotate it as str"):
+        type("Wrong", (Plugin,), {"item": route("GET", "/x/{id:path}")(item)})
+
+
+def test_annotations_may_be_types_or_text() -> None:
+    """Whether a module postpones its annotations makes no difference."""
+    for annotation in (int, "int"):
+
+        async def item(self: Any, request: Request, response: Response, id: object) -> None: ...  # noqa: A002
+
+        item.__annotations__["id"] = annotation
+        plugin = type("Right", (Plugin,), {"item": route("GET", "/{id}")(item)})
+        (one,) = collect_routes(plugin)
+        assert RouteTable([one]).find("GET", "/5") == (one, {"id": 5})
