@@ -89,9 +89,11 @@ class ClientCall(ABC):
         """Take the end of the response; None where it ends without a status."""
         self._conclude(head)
 
-    def receive_reset(self, code: ErrorCode) -> None:
-        """Take note that the stream is gone."""
-        if code is ErrorCode.REFUSED_STREAM:
+    def receive_reset(self, code: ErrorCode, *, by_peer: bool) -> None:
+        """Take note that the stream is gone: the peer has reset it, or we had to."""
+        if not by_peer:
+            self.fail(StatusCode.INTERNAL, f"the answer broke HTTP/2 ({code.name})", FailureKind.LOST)
+        elif code is ErrorCode.REFUSED_STREAM and self.head is None:  # one that has begun to answer has looked at it
             self.fail(StatusCode.UNAVAILABLE, "the peer did not take the call", FailureKind.REFUSED)
         else:
             self.fail(status_of_reset(code), f"the peer reset the call ({code.name})", FailureKind.LOST)

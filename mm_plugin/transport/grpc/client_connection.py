@@ -77,7 +77,7 @@ class ClientConnection(Engine):
                 event.stream.user.receive_trailers(event.head)
         elif isinstance(event, StreamReset):
             if isinstance(event.stream.user, ClientCall):
-                event.stream.user.receive_reset(event.code)
+                event.stream.user.receive_reset(event.code, by_peer=event.by_peer)
         elif isinstance(event, StreamWritable):
             if isinstance(event.stream.user, ClientCall):
                 event.stream.user.bell.ring()
