@@ -1,10 +1,13 @@
 """Prove that the API is there in full, or show how two contracts differ.
 
-Job:    for every rpc of the contract: client method, parameters, result, errors, server dispatch (all by calling them,
-        see ``parity_calls``), an entry in the reference and a round-trip test.
+Job:    for every rpc of the contract: client method, parameters, defaults, result, errors, server dispatch (all by
+        calling them, see ``parity_calls``), an entry in the reference, and a round-trip test that passes.
 Layer:  testing; a command: ``python -m mm_plugin.testing.parity``.
-Usage:  python -m mm_plugin.testing.parity                 prove; exit 1 where anything is missing
+Usage:  python -m mm_plugin.testing.parity                 prove; exit 1 where anything is missing or not proved
         python -m mm_plugin.testing.parity diff OLD NEW    what NEW adds, removes and changes
+
+Reference and tests belong to a checkout. Where there is none, what they prove counts as not proved, unless
+``--without-docs`` and ``--without-tests`` say that it is not wanted.
 """
 
 from __future__ import annotations
@@ -15,21 +18,24 @@ import inspect
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.table import APIMethod, api_table
-from mm_plugin.testing.parity_calls import EMBEDDED, REQUEST, RESULT, STATUS, Proof, call_everything
+from mm_plugin.testing.parity_calls import Proof, call_everything
 
-__all__ = ("main", "prove_documented", "prove_tested", "signature_of")
+__all__ = ("main", "prove_documented", "prove_tested", "run_round_trips", "signature_of")
 
 REFERENCE = "docs/reference/api.md"
 ROUND_TRIPS = "tests/api/test_every_method.py"
-DOCUMENTED = f"entry in {REFERENCE} with this signature"
-TESTED = f"round-trip test in {ROUND_TRIPS} on both backends"
+DOCUMENTED = f"entry in {REFERENCE} with this signature and each parameter"
+TESTED = f"round-trip test in {ROUND_TRIPS} has passed on both backends"
 _BACKENDS = ("asyncio", "trio")
 _SHOWN = 20
 
@@ -63,55 +69,85 @@ def prove_documented(page: str) -> list[Proof]:
     return proofs
 
 
-def prove_tested(collected: str) -> list[Proof]:
-    """Look for every rpc among the names of the round-trip tests that pytest has collected."""
-    names = set(re.findall(r"\[([\w-]+)\]$", collected, re.MULTILINE))
+def run_round_trips(root: Path) -> subprocess.Popen[str]:
+    """Start the round-trip tests of a checkout; its output is what pytest says of each."""
+    options = ["-q", "-rpfEsx", "--tb=no", "-p", "no:cacheprovider", "-k", "arrive_as_given"]
+    command = [sys.executable, "-m", "pytest", *options, ROUND_TRIPS]
+    return subprocess.Popen(  # noqa: S603 - our own tests
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def prove_tested(report: str) -> list[Proof]:
+    """Look for every rpc among the round-trip tests that have passed, by pytest's report."""
+    outcomes = {name: outcome for outcome, name in re.findall(r"^([A-Z]+) \S*\[([\w-]+)\]", report, re.MULTILINE)}
     proofs: list[Proof] = []
     for rpc in api_table():
-        missing = [backend for backend in _BACKENDS if not {f"{backend}-{rpc}", f"{rpc}-{backend}"} & names]
-        proofs.append(Proof(rpc, TESTED, f"no test on {' and '.join(missing)}" if missing else ""))
+        problems: list[str] = []
+        for backend in _BACKENDS:
+            outcome = outcomes.get(f"{backend}-{rpc}") or outcomes.get(f"{rpc}-{backend}")
+            if outcome != "PASSED":
+                problems.append(f"the test has {outcome}" if outcome else "there is no test")
+                problems[-1] += f" on {backend}"
+        proofs.append(Proof(rpc, TESTED, "; ".join(problems)))
     return proofs
 
 
-def _prove(root: Path) -> int:
-    backends = [name for name in _BACKENDS if importlib.util.find_spec(name)]
-    proofs = [proof for backend in backends for proof in anyio.run(call_everything, backend=backend)]
-    for backend in set(_BACKENDS) - set(backends):
-        print(f"skipped: {backend} is not installed")
-    wanted = [REQUEST, RESULT, EMBEDDED, STATUS]
-    for what, path, prove in ((DOCUMENTED, REFERENCE, _documented), (TESTED, ROUND_TRIPS, _tested)):
-        if (root / path).exists():
-            proofs += prove(root)
-            wanted.append(what)
+def _prove(root: Path, *, docs: bool, tests: bool) -> int:
+    unproved: list[str] = []
+
+    def there(path: str, what: str, option: str) -> bool:
+        if not (root / path).exists():
+            advice = f"name a checkout by --root, or leave this out by {option}"
+            unproved.append(f"{what}: {root} has no {path}; {advice}")
+        return (root / path).exists()
+
+    documented = docs and there(REFERENCE, DOCUMENTED, "--without-docs")
+    tested = tests and there(ROUND_TRIPS, TESTED, "--without-tests")
+    with run_round_trips(root) if tested else nullcontext() as running:  # while the calls are made
+        proofs = _called(unproved)
+        if documented:
+            proofs += prove_documented((root / REFERENCE).read_text("utf-8"))
+        if running is not None:
+            report = running.communicate()[0]
+            found = prove_tested(report)
+            proofs += found
+            if all(proof.problem for proof in found):
+                print(report, file=sys.stderr)  # pytest itself, or all of the suite, is what fails
+    print(f"PluginAPI: {len(api_table())} rpcs, each called in {len({p.way for p in proofs if p.way})} ways:")
+    print("  on asyncio and trio, over memory and TCP, by await and by api.sync")
+    return _report(proofs, unproved)
+
+
+def _called(unproved: list[str]) -> list[Proof]:
+    proofs: list[Proof] = []
+    for backend in _BACKENDS:
+        if importlib.util.find_spec(backend):
+            called = anyio.run(call_everything, backend=backend)
+            proofs += [replace(proof, way=f"{backend} {proof.way}") for proof in called]
         else:
-            print(f"skipped: {root} has no {path}")
-    print(
-        f"PluginAPI: {len(api_table())} rpcs, each called on {' and '.join(backends)}, over memory and TCP, "
-        f"by await and by api.sync"
-    )
-    return _report(proofs, wanted)
+            unproved.append(f"anything on {backend}: it is not installed; `pip install 'mm-plugin[{backend}]'`")
+    return proofs
 
 
-def _report(proofs: Iterable[Proof], wanted: list[str]) -> int:
+def _report(proofs: Iterable[Proof], unproved: list[str]) -> int:
+    proofs = list(proofs)
     failed = [proof for proof in proofs if proof.problem]
-    for what in wanted:
+    for what in dict.fromkeys(proof.what for proof in proofs):
         bad = {proof.rpc for proof in failed if proof.what == what}
         print(f"  {len(api_table()) - len(bad):3} of {len(api_table())}  {what}")
-    for proof in failed[:_SHOWN]:
-        print(f"{proof.rpc}: {proof.what}: {proof.problem}"[:500])
-    if len(failed) > _SHOWN:
-        print(f"and {len(failed) - _SHOWN} more")
-    return 1 if failed else 0
-
-
-def _documented(root: Path) -> list[Proof]:
-    return prove_documented((root / REFERENCE).read_text("utf-8"))
-
-
-def _tested(root: Path) -> list[Proof]:
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-k", "arrive_as_given", ROUND_TRIPS]
-    done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)  # noqa: S603 - our own tests
-    return prove_tested(done.stdout)
+    for text in unproved:
+        print(f"  NOT PROVEN  {text}")
+    ways = Counter((proof.rpc, proof.what, proof.problem) for proof in failed)
+    first_ways = {(proof.rpc, proof.what, proof.problem): proof.way for proof in reversed(failed)}
+    for (rpc, what, problem), times in list(ways.items())[:_SHOWN]:
+        way = first_ways[rpc, what, problem]
+        more = f" and in {times - 1} more ways" if times > 1 else ""
+        print(f"{rpc}: {what}: {problem}"[:500] + (f" ({way}{more})" if way else ""))
+    if len(ways) > _SHOWN:
+        others = sorted({rpc for rpc, _, _ in list(ways)[_SHOWN:]})
+        print(f"and {len(ways) - _SHOWN} more, of {', '.join(others)}"[:2000])
+    return 1 if failed or unproved else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,6 +165,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--root", type=Path, default=Path.cwd(), help="the repository; by default the working directory"
     )
+    parser.add_argument("--without-docs", action="store_true", help="do not ask for entries in the reference")
+    parser.add_argument("--without-tests", action="store_true", help="do not run the round-trip tests")
     given = parser.parse_args(arguments)
     if given.command == "diff":
         from mm_plugin.testing.parity_diff import ContractError, compare, read_contract
@@ -140,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
         print(changes.text())
         return 1 if changes.removed or changes.changed else 0
-    return _prove(given.root)
+    return _prove(given.root, docs=not given.without_docs, tests=not given.without_tests)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.table import REQUIRED, APIMethod, Kind, api_table
 from mm_plugin.exceptions import NotFoundError, PermissionDeniedError, PluginAPIError, StatusCode
 from mm_plugin.host.api_receiver import ErrorStyle, HandlerAPI
+from mm_plugin.testing.parity_defaults import DEFAULTS
 from mm_plugin.transport.grpc.api_end import open_api_server
+from mm_plugin.transport.memory import memory_link
 from tests.api.api_samples import JSON_SAMPLE, DirectCaller, Recorder, sample_arguments, sample_result
 
 ROWS = list(api_table().values())
@@ -43,29 +47,30 @@ async def check_round_trip(api: PluginAPIClient, recorder: Recorder, row: APIMet
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.rpc)
 async def test_arguments_and_result_arrive_as_given(row: APIMethod) -> None:
-    """The handler sees exactly the arguments of the caller, and the caller exactly the handler's result."""
-    api, recorder = direct()
-    await check_round_trip(api, recorder, row)
+    """The handler sees exactly the arguments of the caller, and the caller exactly the handler's result.
 
-
-async def test_arguments_and_results_survive_a_real_connection() -> None:
-    """All methods do the same over one TCP connection."""
+    The same over memory and a real connection, by await and blocking. The parity tool counts these tests, by their ids.
+    """
     recorder = Recorder()
-    async with open_api_server(HandlerAPI(recorder)) as target, PluginAPIClient(target) as api:
-        for row in ROWS:
+    receiver = HandlerAPI(recorder)
+    async with open_api_server(receiver) as target, PluginAPIClient(target) as over_tcp:
+        for api in (PluginAPIClient.on_link(memory_link(receiver)[0]), over_tcp):
             await check_round_trip(api, recorder, row)
+            arguments = sample_arguments(row)
+            result = await to_thread.run_sync(partial(getattr(api.sync, row.name), **arguments))
+            assert (recorder.calls.pop(), result) == ((row.name, arguments), recorder.outcome)
 
 
-async def test_defaults_are_those_of_the_table() -> None:
-    """A call with the required arguments alone hands the handler the table's defaults for the others."""
+async def test_defaults_are_those_agreed_on() -> None:
+    """A call with the required arguments alone hands the handler the agreed defaults for the others."""
     api, recorder = direct()
     for row in ROWS:
         arguments = sample_arguments(row)
-        required = {p.name: arguments[p.name] for p in row.parameters if p.default is REQUIRED}
-        await call(api, row, required)
-        empty: dict[Kind, Any] = {Kind.MAP: {}, Kind.PAIRS: {}, Kind.LIST: []}
-        defaults = {p.name: empty.get(p.kind, p.default) for p in row.parameters if p.default is not REQUIRED}
-        assert recorder.calls.pop() == (row.name, required | defaults), row.rpc
+        defaults = DEFAULTS.get(row.name, {})
+        assert {p.name for p in row.parameters if p.default is not REQUIRED} == defaults.keys(), row.rpc
+        await call(api, row, {name: value for name, value in arguments.items() if name not in defaults})
+        assert recorder.calls.pop() == (row.name, {**arguments, **defaults}), row.rpc
+    assert DEFAULTS.keys() <= {row.name for row in ROWS}
 
 
 async def test_no_result_is_none_for_messages_and_empty_for_others() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,21 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.sync.methods import SyncAPIMethods
 from mm_plugin.api.table import api_table
+from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.host.api_receiver import HandlerAPI
+from mm_plugin.messages import errors
 from mm_plugin.testing import parity, parity_calls
-from mm_plugin.testing.parity_calls import EMBEDDED, REQUEST, RESULT, STATUS, Proof, call_everything
+from mm_plugin.testing.parity_calls import (
+    CALLED,
+    DEFAULT,
+    EMBEDDED,
+    REQUEST,
+    RESULT,
+    STATUS,
+    WITHOUT_ID,
+    Proof,
+    call_everything,
+)
 from mm_plugin.testing.parity_diff import ContractError, compare, read_contract
 from mm_plugin.transport.link import CallFailure
 
@@ -35,11 +49,12 @@ def problems(proofs: list[Proof]) -> set[tuple[str, str]]:
 
 @pytest.mark.usefixtures("two_rows")
 async def test_a_whole_api_is_proved() -> None:
-    """Each method gives four proofs on each of two links by each of two doors, none with a problem."""
+    """Each method gives six proofs on each of two links by each of two doors, none with a problem."""
     proofs = await call_everything()
-    assert len(proofs) == 2 * 4 * 2 * 2
+    assert len(proofs) == 2 * 6 * 2 * 2
     assert problems(proofs) == set()
-    assert {proof.what for proof in proofs} == {REQUEST, RESULT, EMBEDDED, STATUS}
+    assert {proof.what for proof in proofs} == set(CALLED)
+    assert len({proof.way for proof in proofs}) == 4
 
 
 @pytest.mark.usefixtures("two_rows")
@@ -47,7 +62,7 @@ async def test_a_whole_api_is_proved() -> None:
 async def test_a_method_that_cannot_be_called_is_found(monkeypatch: pytest.MonkeyPatch, door: type) -> None:
     """A method missing at one door fails all that is to be proved of it, and nothing else."""
     monkeypatch.setattr(door, "get_user", None)
-    assert problems(await call_everything()) == {("GetUser", what) for what in (REQUEST, RESULT, EMBEDDED, STATUS)}
+    assert problems(await call_everything()) == {("GetUser", what) for what in CALLED}
 
 
 @pytest.mark.usefixtures("two_rows")
@@ -59,7 +74,44 @@ async def test_a_swallowed_argument_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
     complete = PluginAPIClient.kv_compare_and_set
     monkeypatch.setattr(PluginAPIClient, "kv_compare_and_set", kv_compare_and_set)
-    assert problems(await call_everything()) == {("KVCompareAndSet", REQUEST)}
+    assert problems(await call_everything()) == {("KVCompareAndSet", what) for what in (REQUEST, DEFAULT)}
+
+
+@pytest.mark.usefixtures("two_rows")
+async def test_errors_that_a_client_overlooks_or_cuts_short_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that takes an error without an id for success, one that drops a field, one that drops an id."""
+
+    async def get_user(self: PluginAPIClient, user_id: str) -> object:
+        try:
+            return await complete(self, user_id)
+        except PluginAPIError as error:
+            if error.id:
+                raise
+            return None
+
+    complete = PluginAPIClient.get_user
+    monkeypatch.setattr(PluginAPIClient, "get_user", get_user)
+    assert problems(await call_everything()) == {("GetUser", WITHOUT_ID)}
+    monkeypatch.setattr(PluginAPIClient, "get_user", complete)
+
+    for method, name, what in (
+        ("error_of_app_error", "detailed_error", EMBEDDED),
+        ("error_of_failure", "id", STATUS),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(errors, method, without(name, getattr(errors, method)))
+            assert problems(await call_everything()) == {("GetUser", what), ("KVCompareAndSet", what)}
+
+
+def without(name: str, convert: Callable[[Any], PluginAPIError]) -> Callable[[Any], PluginAPIError]:
+    """Return a conversion that forgets a field of the error."""
+
+    def cut_short(source: Any) -> PluginAPIError:
+        error = convert(source)
+        setattr(error, name, "")
+        return error
+
+    return cut_short
 
 
 @pytest.mark.usefixtures("two_rows")
@@ -90,20 +142,94 @@ def test_a_missing_or_outdated_entry_is_found() -> None:
     }
 
 
-def test_a_missing_test_is_found() -> None:
-    """Each rpc needs a test on both backends."""
-    collected = "\n".join(f"x.py::test_x[{backend}-{rpc}]" for rpc in api_table() for backend in ("asyncio", "trio"))
-    assert problems(parity.prove_tested(collected)) == set()
-    (proof,) = (p for p in parity.prove_tested(collected.replace("[trio-GetUser]", "")) if p.problem)
-    assert (proof.rpc, proof.problem) == ("GetUser", "no test on trio")
+def test_a_missing_or_failing_test_is_found() -> None:
+    """Each rpc needs a test that has passed, on both backends."""
+    whole = "\n".join(f"PASSED x.py::test_x[{backend}-{rpc}]" for rpc in api_table() for backend in ("asyncio", "trio"))
+    assert problems(parity.prove_tested(whole)) == set()
+    broken = whole.replace("[trio-GetUser]", "").replace(
+        "PASSED x.py::test_x[trio-KVGet]", "FAILED x.py::test_x[trio-KVGet]"
+    )
+    found = {proof.rpc: proof.problem for proof in parity.prove_tested(broken) if proof.problem}
+    assert found == {"GetUser": "there is no test on trio", "KVGet": "the test has FAILED on trio"}
 
 
 def test_the_command_proves_this_repository() -> None:
     """Run as a command here it finds nothing missing, exits 0 and shows a line for each thing proved."""
-    command = [sys.executable, "-m", "mm_plugin.testing.parity"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = prove(ROOT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("236 of 236  ") == 6
+    assert done.stdout.count("236 of 236  ") == 8
+
+
+@pytest.mark.usefixtures("two_rows")
+def test_outside_of_a_checkout_nothing_is_taken_for_proved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without reference and tests the command says that these are not proved and exits 1, unless told not to."""
+    assert parity.main(["--root", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.count("NOT PROVEN") == 2
+    assert parity.main(["--root", str(tmp_path), "--without-docs"]) == 1
+    assert parity.main(["--root", str(tmp_path), "--without-docs", "--without-tests"]) == 0
+    assert "NOT PROVEN" not in capsys.readouterr().out.rpartition("PluginAPI:")[2]
+
+
+# -- broken copies of the package: each proof fails, and names the method ---------------------------------------
+
+#: File, what stands in it, and what is put in its place.
+MUTATIONS = [
+    ("api/groups.py", "page: int = 0, per_page: int = 60", "page: int = 0, per_page: int = 61"),
+    ("api/sync/users.py", "limit: int = 100", "limit: int = 99"),
+    ("api/teams.py", "GetTeamRequest, team_id=team_id", 'GetTeamRequest, team_id=""'),
+    ("api/kv.py", "return response.value", "return response.value[1:]"),
+    ("api/posts.py", "async def get_post(self, post_id: str)", 'async def get_post(self, post_id: str = "")'),
+]
+
+
+def prove(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on a checkout, whose own package it imports."""
+    command = [sys.executable, "-m", "mm_plugin.testing.parity", *options]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_broken_methods_of_a_generated_client_are_named(tmp_path: Path) -> None:
+    """Each of several broken generated methods is named with the proof that it fails; the others stay proved."""
+    shutil.copytree(ROOT / "mm_plugin", tmp_path / "mm_plugin", ignore=shutil.ignore_patterns("__pycache__"))
+    for file, whole, broken in MUTATIONS:
+        path = tmp_path / "mm_plugin" / file
+        text = path.read_text("utf-8")
+        assert whole in text, file
+        path.write_text(text.replace(whole, broken, 1), "utf-8")
+    done = prove(tmp_path, "--without-docs", "--without-tests")
+    assert done.returncode == 1
+    lines = [line for line in done.stdout.splitlines() if line[0] != " " and not line.startswith("PluginAPI")]
+    assert {(line.partition(": ")[0], next(what for what in CALLED if what in line)) for line in lines} == {
+        ("GetGroupMemberUsers", DEFAULT),
+        ("SearchUsers", DEFAULT),
+        ("GetTeam", REQUEST),
+        ("GetTeam", DEFAULT),
+        ("KVGet", RESULT),
+        ("GetPost", DEFAULT),
+    }
+    assert "per_page=61 instead of 60" in done.stdout
+    assert "a required argument may be left out" in done.stdout
+
+
+def test_a_round_trip_test_that_fails_is_named(tmp_path: Path) -> None:
+    """The suite is run, not looked at: one that fails for a method does not count for it."""
+    suite = tmp_path / parity.ROUND_TRIPS
+    suite.parent.mkdir(parents=True)
+    suite.write_text(
+        "import pytest\n"
+        "from mm_plugin.api.table import api_table\n"
+        "@pytest.mark.parametrize('rpc', [rpc for rpc in api_table() if rpc != 'KVGet'])\n"
+        "@pytest.mark.parametrize('backend', ['asyncio', 'trio'])\n"
+        "def test_they_arrive_as_given(backend, rpc):\n"
+        "    assert rpc != 'GetUser' or backend != 'trio'\n"
+    )
+    with parity.run_round_trips(tmp_path) as running:
+        proofs = parity.prove_tested(running.communicate()[0])
+    found = {proof.rpc: proof.problem for proof in proofs if proof.problem}
+    assert found == {
+        "GetUser": "the test has FAILED on trio",
+        "KVGet": "there is no test on asyncio; there is no test on trio",
+    }
 
 
 # -- two contracts --------------------------------------------------------------------------------------------
