@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from anyio.abc import ByteStream, TaskGroup
     from google.protobuf.message import Message
 
-    from mm_plugin.transport.grpc.client_calls import ClientCall
-
 __all__ = ("GRPCChannel",)
 
 RequestT = TypeVar("RequestT")
@@ -56,6 +54,10 @@ ResponseT = TypeVar("ResponseT")
 _Pairs = Iterable[tuple[str, "str | bytes"]]
 
 _USER_AGENT = b"mm-plugin-python"
+
+#: Timeouts from here to there, in seconds, are told in milliseconds.
+_LONG_S = 1
+_LONGEST_S = 99_999  # eight digits
 
 
 class _Attempt:
@@ -147,24 +149,21 @@ class GRPCChannel:
         data = request if isinstance(request, bytes) else request.SerializeToString()
         data = frame(gzip(data), compressed=True) if compress else frame(data)
         fields = _fields(metadata, compress)
-        call: UnaryClientCall | None = None
-        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
-            retried = False
-            while True:
-                connection = await self._ready()
-                call = UnaryClientCall(connection, self._limit_octets)
-                self._open(call, path, deadline, fields)
-                connection.http2.send_data(call.stream, data, end_stream=True)
-                connection.write_soon()
-                try:
-                    response = await call.result()
-                except GRPCStatusError as error:
-                    if retried or not error.not_processed:
-                        raise
-                    retried = True
-                else:
-                    return decode(decoder_of(response_type), response)
-        raise self._late() if call is None else _deadline_passed()
+        retried = False
+        while True:
+            connection = self._connection
+            if connection is None or not connection.takes_calls:
+                connection = await self._ready(deadline)
+            call = UnaryClientCall(connection, self._limit_octets, math.inf if deadline is None else deadline)
+            connection.open_unary(call, self._head(path, deadline, fields), data)
+            try:
+                response = await call.result()
+            except GRPCStatusError as error:
+                if retried or not error.not_processed:
+                    raise
+                retried = True
+            else:
+                return decode(decoder_of(response_type), response)
 
     @asynccontextmanager
     async def open_stream(
@@ -202,23 +201,28 @@ class GRPCChannel:
     ) -> StreamingClientCall:
         """Open a streaming call of octets; whoever calls this has to cancel the call at the end. Internal."""
         fields = _fields(metadata, compress)
-        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
-            call = StreamingClientCall(await self._ready(), self._limit_octets, deadline, gzip=compress)
-            self._open(call, path, deadline, fields)
-            call.connection.write_soon()
-            return call
-        raise self._late()
+        connection = await self._ready(deadline)
+        until = math.inf if deadline is None else deadline
+        call = StreamingClientCall(connection, self._limit_octets, until, gzip=compress)
+        connection.open(call, self._head(path, deadline, fields))
+        return call
 
-    def _open(self, call: ClientCall, path: str, deadline: float | None, fields: list[tuple[bytes, bytes]]) -> None:
-        head = _request_head(path, self._authority)
+    def _head(self, path: str, deadline: float | None, fields: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the header block of a request."""
+        block = _request_head(path, self._authority)
         if deadline is not None:
-            fields = [(b"grpc-timeout", format_timeout(deadline - anyio.current_time())), *fields]
-        call.connection.open(call, head + encode(fields) if fields else head)
+            block += _timeout_field(deadline - anyio.current_time())
+        return block + encode(fields) if fields else block
 
     # -- the connection ---------------------------------------------------------------------------------------
 
-    async def _ready(self) -> ClientConnection:
-        """Wait for a connection with room for another call."""
+    async def _ready(self, deadline: float | None) -> ClientConnection:
+        """Wait until the deadline for a connection with room for another call."""
+        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
+            return await self._room()
+        raise self._late()
+
+    async def _room(self) -> ClientConnection:
         while True:
             if self._closed:
                 raise GRPCStatusError(StatusCode.UNAVAILABLE, "the channel is closed", kind=FailureKind.UNREACHABLE)
@@ -280,8 +284,19 @@ def _fields(metadata: _Pairs, compress: bool) -> list[tuple[bytes, bytes]]:
     return [(b"grpc-encoding", GZIP), *fields] if compress else fields
 
 
-def _deadline_passed() -> GRPCStatusError:
-    return GRPCStatusError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed", kind=FailureKind.DEADLINE)
+def _timeout_field(seconds: float) -> bytes:
+    """Return the block that tells the server a timeout; a long one is rounded up to the millisecond.
+
+    So calls with the same timeout share one block, made once here and decoded once by servers that remember blocks.
+    """
+    if _LONG_S <= seconds < _LONGEST_S:
+        return _timeout_in_ms(math.ceil(seconds * 1000))
+    return encode([(b"grpc-timeout", format_timeout(seconds))])
+
+
+@lru_cache(maxsize=256)
+def _timeout_in_ms(milliseconds: int) -> bytes:
+    return encode([(b"grpc-timeout", b"%dm" % milliseconds)])
 
 
 @lru_cache(maxsize=1024)  # the methods of a few services; stateless blocks, so they may be sent for ever

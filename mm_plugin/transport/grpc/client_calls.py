@@ -7,8 +7,6 @@ See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, "Responses" and "Errors".
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,6 +17,7 @@ from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.link import FailureKind
 from mm_plugin.wire.grpc import (
     GZIP,
+    OK_TRAILERS,
     FramingError,
     FramingFault,
     Status,
@@ -38,10 +37,12 @@ if TYPE_CHECKING:
 __all__ = ("ClientCall", "StreamingClientCall", "UnaryClientCall")
 
 
-class ClientCall(ABC):
+class ClientCall:
     """What unary and streaming calls share.
 
     Attributes:
+        connection: Where the call is made.
+        deadline: When the caller stops waiting, on the clock of ``anyio.current_time()``.
         head: The response's head, once it is there; None where the response is a status only.
         ended: The call is over, well or not.
         failure: Why it ended without status OK.
@@ -49,15 +50,21 @@ class ClientCall(ABC):
         stream: Set by the connection that opens the call.
     """
 
+    __slots__ = ("connection", "deadline", "ended", "failure", "head", "stream", "trailing_metadata")
+
     stream: Stream
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, deadline: float) -> None:
         self.connection = connection
+        self.deadline = deadline
         self.head: Head | None = None
         self.ended = False
         self.failure: GRPCStatusError | None = None
         self.trailing_metadata: Metadata = ()
-        self.bell = Bell()
+
+    def wake(self) -> None:
+        """Wake who waits for what this call has just got."""
+        raise NotImplementedError
 
     # -- events -----------------------------------------------------------------------------------------------
 
@@ -75,15 +82,15 @@ class ClientCall(ABC):
             if head.get(b"grpc-encoding") == GZIP:
                 self.take_gzip()
             self.head = head
-            self.bell.ring()
+            self.wake()
 
-    @abstractmethod
     def take_gzip(self) -> None:
         """Take note that the response's messages may be compressed."""
+        raise NotImplementedError
 
-    @abstractmethod
     def receive_data(self, data: bytes, credit_octets: int) -> None:
         """Take a piece of the body."""
+        raise NotImplementedError
 
     def receive_trailers(self, head: Head | None) -> None:
         """Take the end of the response; None where it ends without a status."""
@@ -101,6 +108,9 @@ class ClientCall(ABC):
     # -- the end ----------------------------------------------------------------------------------------------
 
     def _conclude(self, head: Head | None, default: Status | None = None) -> None:
+        if head is not None and head.fields == OK_TRAILERS:  # nearly always: nothing else in it to read
+            self.end(None)
+            return
         status = None if head is None else read_status(head.fields)
         kind = FailureKind.LOST if status is None else FailureKind.STATUS
         status = status or default or Status(StatusCode.UNKNOWN, "the response ended without a status")
@@ -130,7 +140,7 @@ class ClientCall(ABC):
             self.ended = True
             self.failure = failure
             self.close()
-            self.bell.ring()
+            self.wake()
 
     def close(self) -> None:
         """Let the stream go; a peer that is still at work is told CANCEL."""
@@ -142,11 +152,19 @@ class ClientCall(ABC):
 
 
 class UnaryClientCall(ClientCall):
-    """A call with one request and one response."""
+    """A call with one request and one response; the connection watches its deadline."""
 
-    def __init__(self, connection: ClientConnection, limit_octets: int) -> None:
-        super().__init__(connection)
+    __slots__ = ("_body", "_over")
+
+    def __init__(self, connection: ClientConnection, limit_octets: int, deadline: float) -> None:
+        super().__init__(connection, deadline)
         self._body = UnaryBody(limit_octets)
+        self._over = connection.new_event()
+
+    def wake(self) -> None:
+        """Wake the caller, who waits for the end only."""
+        if self.ended:
+            self._over.set()
 
     def take_gzip(self) -> None:
         """Take note that the response may be compressed."""
@@ -169,8 +187,7 @@ class UnaryClientCall(ClientCall):
             GRPCStatusError: There is none.
         """
         try:
-            while not self.ended:
-                await self.bell.wait()
+            await self._over.wait()
         finally:
             if not self.ended:
                 self.close()
@@ -189,13 +206,17 @@ class StreamingClientCall(ClientCall):
         gzip: The server has been told that requests may be compressed.
     """
 
-    def __init__(
-        self, connection: ClientConnection, limit_octets: int, deadline: float | None, *, gzip: bool = False
-    ) -> None:
-        super().__init__(connection)
+    __slots__ = ("_bell", "_incoming", "gzip")
+
+    def __init__(self, connection: ClientConnection, limit_octets: int, deadline: float, *, gzip: bool = False) -> None:
+        super().__init__(connection, deadline)
         self.gzip = gzip
         self._incoming = MessageQueue(limit_octets, self._credit)
-        self._deadline = math.inf if deadline is None else deadline
+        self._bell = Bell()
+
+    def wake(self) -> None:
+        """Wake whoever waits for head, end or room."""
+        self._bell.ring()
 
     def take_gzip(self) -> None:
         """Take note that the responses may be compressed."""
@@ -216,9 +237,9 @@ class StreamingClientCall(ClientCall):
 
     async def initial(self) -> Metadata:
         """Wait for the head and return its metadata; empty where the response is a status only."""
-        with anyio.CancelScope(deadline=self._deadline) as scope:
+        with anyio.CancelScope(deadline=self.deadline) as scope:
             while self.head is None and not self.ended:
-                await self.bell.wait()
+                await self._bell.wait()
         if scope.cancelled_caught:
             self.fail_deadline()
         if self.head is not None:
@@ -233,7 +254,7 @@ class StreamingClientCall(ClientCall):
     async def receive(self) -> bytes | None:
         """Wait for the next message; None at the good end."""
         try:
-            with anyio.CancelScope(deadline=self._deadline) as scope:
+            with anyio.CancelScope(deadline=self.deadline) as scope:
                 return await self._incoming.receive()
         except FramingError as error:
             failure = _broken(error)
@@ -246,9 +267,9 @@ class StreamingClientCall(ClientCall):
 
     async def wait_end(self) -> Metadata:
         """Wait for the status and return its metadata."""
-        with anyio.CancelScope(deadline=self._deadline) as scope:
+        with anyio.CancelScope(deadline=self.deadline) as scope:
             while not self.ended:
-                await self.bell.wait()
+                await self._bell.wait()
         if scope.cancelled_caught:
             self.fail_deadline()
         if self.failure is not None:
@@ -257,8 +278,8 @@ class StreamingClientCall(ClientCall):
 
     async def send(self, data: bytes, *, end: bool = False) -> None:
         """Send a framed message; waits while the peer does not take more."""
-        with anyio.CancelScope(deadline=self._deadline) as scope:
-            await self.connection.wait_writable(self.stream, self.bell)
+        with anyio.CancelScope(deadline=self.deadline) as scope:
+            await self.connection.wait_writable(self.stream, self._bell)
         if scope.cancelled_caught:
             self.fail_deadline()
         if self.failure is not None:

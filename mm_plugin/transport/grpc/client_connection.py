@@ -6,11 +6,16 @@ Layer:  transport/grpc, on the engine; channel.py decides when there is a connec
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import anyio
+from anyio.lowlevel import current_token
+
+from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.transport.grpc.bodies import Bell
-from mm_plugin.transport.grpc.client_calls import ClientCall
+from mm_plugin.transport.grpc.client_calls import ClientCall, UnaryClientCall
 from mm_plugin.transport.grpc.engine import Engine
 from mm_plugin.transport.link import FailureKind
 from mm_plugin.wire.http2 import (
@@ -28,6 +33,7 @@ from mm_plugin.wire.http2 import (
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
 
+    from mm_plugin.transport.grpc.client_calls import StreamingClientCall
     from mm_plugin.wire.http2 import Event
 
 __all__ = ("ClientConnection",)
@@ -37,6 +43,7 @@ class ClientConnection(Engine):
     """A connection to one server.
 
     Attributes:
+        new_event: Makes an ``anyio.Event``.
         room_changed: Rung when there may be room for another call, or never will be.
     """
 
@@ -44,16 +51,54 @@ class ClientConnection(Engine):
         super().__init__(byte_stream, Role.CLIENT)
         self.room_changed = Bell()
         self._end_text = "the connection was closed here"
+        backend = current_token().backend_class
+        self.new_event = backend.create_event  # as anyio.Event, which looks for the backend each time
+        self._watch = anyio.CancelScope()
+        self._watched_until = math.inf
+
+    def begin(self) -> None:
+        """Start to watch deadlines."""
+        self.tasks.start_soon(self._watch_deadlines)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a call can be opened now."""
+        http2 = self.http2
+        return not self.over and http2.room > 0 and http2.output_octets < limits.http2_output_octets
 
     @property
     def usable(self) -> bool:
         """Whether new calls may be opened, now or when there is room."""
         return not (self.over or self.http2.draining or self.http2.terminated)
 
-    def open(self, call: ClientCall, head: bytes) -> None:
-        """Open the call's stream; there must be room."""
+    def open(self, call: StreamingClientCall, head: bytes) -> None:
+        """Open the stream of a streaming call; there must be room."""
         call.stream = self.http2.open_stream(head)
         call.stream.user = call
+        self.write_soon()
+
+    def open_unary(self, call: UnaryClientCall, head: bytes, data: bytes) -> None:
+        """Send a unary call and watch its deadline; there must be room."""
+        call.stream = stream = self.http2.send_request(head, data)
+        stream.user = call
+        if call.deadline < self._watched_until:
+            self._watched_until = self._watch.deadline = call.deadline
+        self.write_soon()
+
+    async def _watch_deadlines(self) -> None:
+        """Fail unary calls whose deadline passes; one timer for all, since a scope for each costs a fifth of a call."""
+        while True:
+            with anyio.CancelScope(deadline=self._watched_until) as self._watch:
+                await anyio.sleep_forever()
+            now = anyio.current_time()
+            self._watched_until = math.inf
+            for stream in list(self.http2.streams.values()):
+                call = stream.user
+                if isinstance(call, UnaryClientCall):
+                    if call.deadline <= now:
+                        call.fail_deadline()
+                    else:
+                        self._watched_until = min(self._watched_until, call.deadline)
 
     def call_closed(self) -> None:
         """Take note that a call has left; it may have been the last one."""
@@ -64,23 +109,22 @@ class ClientConnection(Engine):
     def handle(self, event: Event) -> None:
         """Act on one event."""
         if isinstance(event, DataReceived):
-            call = event.stream.user
-            if isinstance(call, ClientCall):
+            if isinstance(call := event.stream.user, ClientCall):
                 call.receive_data(event.data, event.credit_octets)
                 if event.end_stream:
                     call.receive_trailers(None)
         elif isinstance(event, ResponseReceived):
-            if isinstance(event.stream.user, ClientCall):
-                event.stream.user.receive_head(event.head, event.end_stream)
+            if isinstance(call := event.stream.user, ClientCall):
+                call.receive_head(event.head, event.end_stream)
         elif isinstance(event, TrailersReceived):
-            if isinstance(event.stream.user, ClientCall):
-                event.stream.user.receive_trailers(event.head)
+            if isinstance(call := event.stream.user, ClientCall):
+                call.receive_trailers(event.head)
         elif isinstance(event, StreamReset):
-            if isinstance(event.stream.user, ClientCall):
-                event.stream.user.receive_reset(event.code, by_peer=event.by_peer)
+            if isinstance(call := event.stream.user, ClientCall):
+                call.receive_reset(event.code, by_peer=event.by_peer)
         elif isinstance(event, StreamWritable):
-            if isinstance(event.stream.user, ClientCall):
-                event.stream.user.bell.ring()
+            if isinstance(call := event.stream.user, ClientCall):
+                call.wake()
         elif isinstance(event, RoomChanged):
             self.room_changed.ring()
         elif isinstance(event, GoAwayReceived):

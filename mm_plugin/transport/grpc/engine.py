@@ -71,6 +71,9 @@ class Engine(ABC):
     def handle(self, event: Event) -> None:
         """Act on one event; must not wait and must not raise for what a peer can cause."""
 
+    def begin(self) -> None:  # noqa: B027 - a server has nothing to add
+        """Start what else the connection needs, in ``tasks``."""
+
     def handle_burst(self) -> None:  # noqa: B027 - a client has nothing to add
         """Act on the events of one read together, once ``handle`` has had them all."""
 
@@ -118,6 +121,7 @@ class Engine(ABC):
             async with anyio.create_task_group() as self.tasks:
                 try:
                     self.tasks.start_soon(self._write)
+                    self.begin()
                     with self._reading_scope:
                         await self._read()
                     if anyio.current_time() >= self._reading_scope.deadline:

@@ -62,6 +62,40 @@ class Sending(State):
         self._write_block(stream, block, end_stream)
         return stream
 
+    def send_request(self, head: bytes, data: bytes) -> Stream:
+        """Client: open a stream with a whole request, a ready block and one body, in one go where the windows allow it.
+
+        Raises:
+            LocalProtocolError: There is no room, or this is a server.
+        """
+        size, head_size = len(data), len(head)
+        if (
+            self.room
+            and 0 < size <= self._send_window
+            and size <= self._peer_stream_window
+            and size <= self._peer_frame_octets
+            and head_size <= DEFAULT_FRAME_OCTETS
+        ):
+            self._last_id = stream_id = self._last_id + 2
+            stream = Stream(stream_id, EMPTY_HEAD, self._peer_stream_window - size, self._stream_window)
+            stream.head_sent = stream.ending = True
+            stream.local_open = False
+            self.streams[stream_id] = stream
+            self._redeem(size)
+            self._send_window -= size
+            pack = FRAME_HEAD.pack
+            self._out += (
+                pack(head_size >> 8, head_size & 0xFF, HEADERS, END_HEADERS, stream_id),
+                head,
+                pack(size >> 8, size & 0xFF, DATA, END_STREAM, stream_id),
+                data,
+            )
+            self.output_octets += 2 * FRAME_HEAD_OCTETS + head_size + size
+        else:
+            stream = self.open_stream(head)
+            self.send_data(stream, data, end_stream=True)
+        return stream
+
     def send_headers(self, stream: Stream, head: bytes | Fields, *, end_stream: bool = False) -> None:
         """Server: send a response head: 1xx, final, or with ``end_stream`` a response that is head only.
 

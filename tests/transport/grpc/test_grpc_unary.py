@@ -203,6 +203,58 @@ async def test_deadline(serve_everywhere: Serve) -> None:
             await cancelled.wait()
 
 
+async def test_each_call_has_its_own_deadline(serve: Serve) -> None:
+    """Deadlines pass in their order, whatever the calls' own; calls that end in time and later ones are not touched."""
+    go = anyio.Event()
+    late: list[int] = []
+
+    async def wait(request: bytes, info: CallInfo) -> bytes:
+        if request:
+            await go.wait()
+        return request
+
+    async with serve({ECHO: Unary(wait, bytes, bytes)}) as served, served.channel() as channel:
+
+        async def call(number: int, timeout_s: float) -> None:
+            try:
+                assert await channel.unary(ECHO, b"x", bytes, deadline=anyio.current_time() + timeout_s) == b"x"
+            except GRPCStatusError as error:
+                if error.kind is not FailureKind.DEADLINE:
+                    raise
+                late.append(number)
+
+        with anyio.fail_after(15):
+            await channel.unary(ECHO, b"", bytes, deadline=anyio.current_time() + 0.1)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, 9, 60)
+                async with anyio.create_task_group() as first:
+                    for number, timeout_s in ((4, 0.8), (2, 0.4), (3, 0.6), (1, 0.2), (0, -1)):
+                        first.start_soon(call, number, timeout_s)
+                async with anyio.create_task_group() as second:
+                    second.start_soon(call, 6, 0.3)
+                    second.start_soon(call, 5, 0.1)
+                go.set()
+    assert late == [0, 1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("timeout_s", [0.9, 1, 29.9995, 99_998.9, 99_999, 10**8])
+async def test_server_learns_the_deadline(serve: Serve, timeout_s: float) -> None:
+    """The server's deadline is the caller's, never earlier, in whatever unit it was told."""
+    seen: list[float | None] = []
+
+    async def note(request: bytes, info: CallInfo) -> bytes:
+        seen.append(info.deadline)
+        return request
+
+    async with serve({ECHO: Unary(note, bytes, bytes)}) as served, served.channel() as channel:
+        await channel.unary(ECHO, b"", bytes)
+        deadline = anyio.current_time() + timeout_s
+        await channel.unary(ECHO, b"", bytes, deadline=deadline)
+    assert seen[0] is None
+    assert seen[1] is not None
+    assert deadline - 0.001 <= seen[1] <= deadline + 5 + timeout_s / 1_000
+
+
 async def test_cancellation_reaches_the_handler(serve_everywhere: Serve) -> None:
     """A caller that is cancelled resets the call, and the handler's scope is cancelled."""
     started, cancelled = anyio.Event(), anyio.Event()

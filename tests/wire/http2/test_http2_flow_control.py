@@ -14,6 +14,7 @@ from tests.wire.http2.raw_frames import (
     HEADERS,
     PADDED,
     PREFACE,
+    REQUEST_BLOCK,
     RESPONSE_BLOCK,
     RST_STREAM,
     SETTINGS,
@@ -207,6 +208,50 @@ def test_whole_response_in_one_go_or_queued() -> None:
     assert connection.streams == {}
     with pytest.raises(LocalProtocolError):
         connection.send_response(first, RESPONSE_BLOCK, b"1", TRAILERS_BLOCK)
+
+
+def test_whole_request_in_one_go_or_queued() -> None:
+    """send_request writes two frames where the windows allow it, and queues where they do not."""
+    connection = Connection(Role.CLIENT)
+    connection.receive(settings(window=4))
+    connection.take()
+    first, second = (connection.send_request(REQUEST_BLOCK, data) for data in (b"1234", b"12345"))
+    assert connection.output_octets == len(octets := connection.take())
+    assert frames_of(octets) == [
+        (HEADERS, END_HEADERS, 1, REQUEST_BLOCK),
+        (DATA, END_STREAM, 1, b"1234"),
+        (HEADERS, END_HEADERS, 3, REQUEST_BLOCK),
+        (DATA, 0, 3, b"1234"),
+    ]
+    assert (first.local_open, first.remote_open, second.local_open) == (False, True, True)
+    connection.receive(window_update(3, 1))
+    assert frames_of(connection.take()) == [(DATA, END_STREAM, 3, b"5")]
+    for stream in (first, second):
+        with pytest.raises(LocalProtocolError):
+            connection.send_data(stream, b"1")
+
+
+def test_a_whole_request_needs_room() -> None:
+    """send_request refuses where open_stream does, and changes nothing."""
+    connection = Connection(Role.CLIENT)
+    connection.receive(settings(streams=1))
+    connection.send_request(REQUEST_BLOCK, b"1")
+    connection.take()
+    for refusing in (connection, server()):
+        with pytest.raises(LocalProtocolError):
+            refusing.send_request(REQUEST_BLOCK, b"2")
+    assert (list(connection.streams), connection.take()) == ([1], b"")
+
+
+def test_whole_requests_use_up_the_connections_window() -> None:
+    """Requests in one go count against the connection's window and their streams', too."""
+    connection = Connection(Role.CLIENT)
+    connection.receive(settings())
+    connection.take()
+    streams = [connection.send_request(REQUEST_BLOCK, bytes(16_000)) for _ in range(5)]
+    assert sum(size for _, size in sizes(connection.take())) == 65_535
+    assert [stream.send_window for stream in streams[:2]] == [65_535 - 16_000] * 2
+    assert streams[4].queued_octets == 5 * 16_000 - 65_535
 
 
 def test_whole_responses_use_up_the_connections_window() -> None:

@@ -132,6 +132,18 @@ class Joined(RuleBasedStateMachine):
         half.end = "data" if end == 0 else ""
         self.collect()
 
+    @precondition(lambda self: self.ends[CLIENT].connection.room > 0)
+    @rule(size=SIZES)
+    def send_request(self, size: int) -> None:
+        client = self.ends[CLIENT]
+        body = self.body(size)
+        stream = client.connection.send_request(REQUEST_BLOCK, body)
+        assert stream.id == 2 * len(client.halves) + 1
+        half = client.halves[stream.id] = Half(stream, window=client.initial_window, head_out=True)
+        half.handed_over += body
+        half.end = "data"
+        self.collect()
+
     @rule(pick=PICK, size=SIZES, end=st.integers(0, 3), view=st.booleans())
     def send_data(self, pick: int, size: int, end: int, view: bool) -> None:
         end_stream = end == 0
