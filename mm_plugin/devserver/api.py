@@ -13,10 +13,12 @@ from mm_plugin.devserver.api_channels import ChannelsHandler
 from mm_plugin.devserver.api_commands import CommandsHandler
 from mm_plugin.devserver.api_files import FilesHandler
 from mm_plugin.devserver.api_kv import KVHandler
+from mm_plugin.devserver.api_memberships import MembershipsHandler
 from mm_plugin.devserver.api_posts import PostsHandler
 from mm_plugin.devserver.api_profiles import ProfilesHandler
 from mm_plugin.devserver.api_server import ServerHandler
 from mm_plugin.devserver.api_sessions import SessionsHandler
+from mm_plugin.devserver.api_sidebar import SidebarHandler
 from mm_plugin.devserver.api_teams import TeamsHandler
 from mm_plugin.devserver.api_users import UsersHandler
 
@@ -30,6 +32,8 @@ class DevServerAPI(
     SessionsHandler,
     TeamsHandler,
     ChannelsHandler,
+    MembershipsHandler,
+    SidebarHandler,
     PostsHandler,
     KVHandler,
     FilesHandler,

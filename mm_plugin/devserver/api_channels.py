@@ -6,12 +6,14 @@ import hashlib
 
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid, missing
+from mm_plugin.devserver.reading import mark_read
 from mm_plugin.hooks.names import HookName
 from mm_plugin.messages.channels import Channel, ChannelMember, ChannelStats, ChannelType
 from mm_plugin.messages.helpers import new_id, now_ms
 
 __all__ = ("ChannelsHandler",)
 
+_DEFAULT_CHANNEL = "town-square"
 _OF_USER = "id IN (SELECT channel_id FROM channel_members WHERE user_id = ?)"
 
 
@@ -45,7 +47,13 @@ class ChannelsHandler(APIBase):
         return _found(await self._store.channels.change(change, changed.id))
 
     async def delete_channel(self, channel_id: str) -> None:
-        """Archive a channel."""
+        """Archive a channel; the town square of a team stays."""
+        if (await self.get_channel(channel_id)).name == _DEFAULT_CHANNEL:
+            raise invalid(
+                "api.channel.delete_channel.cannot.app_error",
+                f"The default channel {_DEFAULT_CHANNEL} cannot be archived.",
+                "DeleteChannel",
+            )
 
         def change(channel: Channel) -> None:
             channel.delete_at = channel.update_at = now_ms()
@@ -87,21 +95,28 @@ class ChannelsHandler(APIBase):
         return await self._store.channels.find(where, team_id, user_id, order="name")
 
     async def search_channels(self, team_id: str, term: str) -> list[Channel]:
-        """Return a team's open channels whose name begins with a term."""
+        """Return a team's open channels with a term in name, display name or purpose."""
         where = "team_id = ? AND type = ? AND delete_at = 0"
         channels = await self._store.channels.find(where, team_id, ChannelType.CHANNEL_TYPE_OPEN, order="name")
         wanted = term.lower()
         return [
             channel
             for channel in channels
-            if channel.name.startswith(wanted) or channel.display_name.lower().startswith(wanted)
+            if any(wanted in text.lower() for text in (channel.name, channel.display_name, channel.purpose))
         ]
 
     async def get_channel_stats(self, channel_id: str) -> ChannelStats:
-        """Count a channel's members."""
+        """Count a channel's members, guests, pinned posts and files."""
         await self.get_channel(channel_id)
-        count = await self._store.channel_members.count("channel_id = ?", channel_id)
-        return ChannelStats(channel_id=channel_id, member_count=count)
+        members = await self._store.channel_members.find("channel_id = ?", channel_id)
+        posts = await self._store.posts.find("channel_id = ? AND delete_at = 0", channel_id)
+        return ChannelStats(
+            channel_id=channel_id,
+            member_count=len(members),
+            guest_count=sum(member.scheme_guest for member in members),
+            pinnedpost_count=sum(post.is_pinned for post in posts),
+            files_count=sum(len(post.file_ids) for post in posts),
+        )
 
     async def get_direct_channel(self, user_id_1: str, user_id_2: str) -> Channel:
         """Return the channel of two users, made where they have none."""
@@ -124,9 +139,9 @@ class ChannelsHandler(APIBase):
     async def add_channel_member(self, channel_id: str, user_id: str) -> ChannelMember:
         """Let a user join a channel; joining twice changes nothing."""
         self._app.events.check_room()
-        await self.get_channel(channel_id)
+        channel = await self.get_channel(channel_id)
         await self._app.accounts.get(user_id)
-        member = _new_member(channel_id, user_id)
+        member = _new_member(channel, user_id)
         if not await self._store.channel_members.insert(member):
             return await self.get_channel_member(channel_id, user_id)
         self._app.events.tell(HookName.UserHasJoinedChannel, channel_member=member)
@@ -183,15 +198,17 @@ class ChannelsHandler(APIBase):
                 "CreateChannel",
             )
         for user_id in user_ids:
-            await self._store.channel_members.insert(_new_member(channel.id, user_id))
+            await self._store.channel_members.insert(_new_member(channel, user_id))
         self._app.events.tell(HookName.ChannelHasBeenCreated, channel=channel)
         return channel
 
 
-def _new_member(channel_id: str, user_id: str) -> ChannelMember:
-    return ChannelMember(
-        channel_id=channel_id, user_id=user_id, roles="channel_user", scheme_user=True, last_update_at=now_ms()
+def _new_member(channel: Channel, user_id: str) -> ChannelMember:
+    member = ChannelMember(
+        channel_id=channel.id, user_id=user_id, roles="channel_user", scheme_user=True, last_update_at=now_ms()
     )
+    mark_read(member, channel)
+    return member
 
 
 def _found(channel: Channel | None) -> Channel:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid, missing
+from mm_plugin.devserver.pictures import check_picture
+from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.hooks.names import HookName
+from mm_plugin.messages.errors import app_error_of
 from mm_plugin.messages.helpers import new_id, now_ms
-from mm_plugin.messages.teams import Team, TeamMember, TeamStats, TeamType
+from mm_plugin.messages.teams import Team, TeamMember, TeamMemberWithError, TeamStats, TeamType
 
 __all__ = ("TeamsHandler",)
 
+_IN_TEAM = "id IN (SELECT user_id FROM team_members WHERE team_id = ? AND delete_at = 0)"
 _OF_USER = "id IN (SELECT team_id FROM team_members WHERE user_id = ? AND delete_at = 0) AND delete_at = 0"
 
 
@@ -80,8 +84,38 @@ class TeamsHandler(APIBase):
     async def get_team_stats(self, team_id: str) -> TeamStats:
         """Count a team's members."""
         await self.get_team(team_id)
-        count = await self._store.team_members.count("team_id = ? AND delete_at = 0", team_id)
-        return TeamStats(team_id=team_id, total_member_count=count, active_member_count=count)
+        members = await self._store.users.find(_IN_TEAM, team_id)
+        active = sum(not user.delete_at for user in members)
+        return TeamStats(team_id=team_id, total_member_count=len(members), active_member_count=active)
+
+    # -- icon -------------------------------------------------------------------------------------------------
+
+    async def get_team_icon(self, team_id: str) -> bytes:
+        """Return a team's icon."""
+        await self.get_team(team_id)
+        icon = await self._store.get_blob(_icon_name(team_id))
+        if icon is None:
+            raise missing("api.team.get_team_icon.read_file.app_error", "The team's icon", "GetTeamIcon")
+        return icon
+
+    async def set_team_icon(self, team_id: str, data: bytes) -> None:
+        """Set a team's icon."""
+        await self.get_team(team_id)
+        check_picture(data, "SetTeamIcon")
+        await self._store.put_blob(_icon_name(team_id), data)
+        await self._note_icon(team_id, now_ms())
+
+    async def remove_team_icon(self, team_id: str) -> None:
+        """Remove a team's icon; a team that has none keeps none."""
+        await self.get_team(team_id)
+        await self._store.delete_blob(_icon_name(team_id))
+        await self._note_icon(team_id, 0)
+
+    async def _note_icon(self, team_id: str, time_ms: int) -> None:
+        def change(team: Team) -> None:
+            team.last_team_icon_update, team.update_at = time_ms, now_ms()
+
+        await self._store.teams.change(change, team_id)
 
     # -- members ----------------------------------------------------------------------------------------------
 
@@ -106,6 +140,22 @@ class TeamsHandler(APIBase):
     ) -> list[TeamMember]:
         """Let several users join a team."""
         return [await self.create_team_member(team_id, user_id) for user_id in user_ids]
+
+    async def create_team_members_gracefully(
+        self,
+        team_id: str,
+        user_ids: list[str],
+        requestor_id: str = "",  # noqa: ARG002 - nobody is told who it was
+    ) -> list[TeamMemberWithError]:
+        """Let several users join a team; each has a membership or an error of their own."""
+        await self.get_team(team_id)
+        return [await self._joined(team_id, user_id) for user_id in user_ids]
+
+    async def _joined(self, team_id: str, user_id: str) -> TeamMemberWithError:
+        try:
+            return TeamMemberWithError(user_id=user_id, member=await self.create_team_member(team_id, user_id))
+        except PluginAPIError as error:
+            return TeamMemberWithError(user_id=user_id, error=app_error_of(error))
 
     async def delete_team_member(
         self,
@@ -133,6 +183,10 @@ class TeamsHandler(APIBase):
     async def get_team_members_for_user(self, user_id: str, *, page: int = 0, per_page: int = 60) -> list[TeamMember]:
         """Return a user's memberships."""
         return await self._store.team_members.find("user_id = ? AND delete_at = 0", user_id, **paging(page, per_page))
+
+
+def _icon_name(team_id: str) -> str:
+    return f"team-icon/{team_id}"
 
 
 def _found(team: Team | None) -> Team:

@@ -20,8 +20,23 @@ if TYPE_CHECKING:
     from mm_plugin.devserver.store import Store
     from mm_plugin.host.hook_client import HookContext
     from mm_plugin.host.host import Host
+    from mm_plugin.messages.posts import Post
 
-__all__ = ("Filing",)
+__all__ = ("NOBODY", "Filing", "attach_files")
+
+#: The creator of what plugins upload, as on the server.
+NOBODY = "nouser"
+
+
+async def attach_files(store: Store, post: Post) -> None:
+    """Give a new post the files that it names: those of its author, or of a plugin, that no other post has."""
+
+    def attach(info: FileInfo) -> None:
+        if not info.post_id and info.creator_id in {post.user_id, NOBODY}:
+            info.post_id, info.channel_id, info.creator_id = post.id, post.channel_id, post.user_id
+
+    for file_id in post.file_ids:
+        await store.files.change(attach, file_id)
 
 
 class Filing:

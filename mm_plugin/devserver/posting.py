@@ -13,6 +13,8 @@ import anyio
 
 from mm_plugin import limits
 from mm_plugin.devserver.errors import invalid, missing
+from mm_plugin.devserver.filing import attach_files
+from mm_plugin.devserver.reading import count_new_post
 from mm_plugin.hooks.names import HookName
 from mm_plugin.host.hook_client import HookContext
 from mm_plugin.messages.helpers import new_id, now_ms
@@ -81,6 +83,8 @@ class Posting:
             await self._store.channels.change(lambda channel: _count(channel, post), post.channel_id)
             if post.root_id:
                 await self._store.posts.change(lambda root: _count_reply(root, post), post.root_id)
+            await count_new_post(self._store, post)
+            await attach_files(self._store, post)
         self._events.tell(HookName.MessageHasBeenPosted, context=context, post=post)
         return post
 
