@@ -20,6 +20,7 @@ import anyio
 from mm_plugin import limits
 from mm_plugin.exceptions import MMPluginError, StatusCode
 from mm_plugin.host.gateway_request import Incoming, Session
+from mm_plugin.host.gateway_response import Outgoing
 from mm_plugin.host.http_server import Receive, Scope, Send
 from mm_plugin.transport.link import CallFailure, FailureKind, HostLink, HTTPCall, RequestHead, ResponseHead
 
@@ -27,8 +28,6 @@ __all__ = ("Gateway", "PluginResponseError", "Session")
 
 logger = logging.getLogger("mm_plugin.host.gateway")
 
-# Fields of one connection, which is not the browser's (RFC 9110, section 7.6.1).
-_HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
 _PAGES = {404: "Not Found", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
 
 
@@ -153,8 +152,11 @@ class _Exchange:
 
     async def _pass_response(self, call: HTTPCall, head: ResponseHead) -> None:
         """Pass a response on, piece by piece; every piece is on its way before the next is asked for."""
-        await self._start(head.status, head.headers)
-        while True:
+        outgoing = Outgoing(head, self._head.method)
+        for fault in outgoing.faults:
+            logger.warning("plugin %s: a field of its response is left out: %s", self._plugin_id, fault)
+        await self._start(outgoing)
+        while not self.broken:
             try:
                 part = await call.receive()
             except CallFailure as failure:
@@ -162,34 +164,31 @@ class _Exchange:
                 self.broken = failure.text or failure.code.name
                 return
             if part is None:
+                self.broken = outgoing.end()
                 break
-            if part.data:  # a flush alone has nothing to do: the server keeps nothing back
-                await self._send({"type": "http.response.body", "body": part.data, "more_body": True})
-        await self._end(b"")
+            if part.data and outgoing.has_body:  # a flush alone has nothing to do: the server keeps nothing back
+                self.broken = outgoing.count(len(part.data))
+                if not self.broken:
+                    await self._send({"type": "http.response.body", "body": part.data, "more_body": True})
+        if self.broken:
+            logger.warning("plugin %s: %s", self._plugin_id, self.broken)
+        else:
+            await self._end(b"")
 
     async def _answer_page(self, status: int) -> None:
         self._call = None
         self._settled.set()
         text = f"{_PAGES[status]}\n".encode()
-        await self._start(
-            status,
-            (
-                ("Content-Type", "text/plain; charset=utf-8"),
-                ("X-Content-Type-Options", "nosniff"),
-                ("Content-Length", str(len(text))),
-            ),
+        headers = (
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Content-Length", str(len(text))),
         )
+        await self._start(Outgoing(ResponseHead(status=status, headers=headers), self._head.method))
         await self._end(text)
 
-    async def _start(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
-        fields = [
-            (name.lower().encode("latin-1"), value.encode())
-            for name, value in headers
-            if name.lower() not in _HOP_BY_HOP
-        ]
-        # ASGI has no informational responses; Go sends one and then 200 with the first write.
-        status = max(status, 200)
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+    async def _start(self, head: Outgoing) -> None:
+        await self._send({"type": "http.response.start", "status": head.status, "headers": head.fields})
 
     async def _end(self, body: bytes) -> None:
         self._ending = True

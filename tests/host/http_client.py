@@ -6,15 +6,20 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
+import httpx
+import pytest
 from anyio.abc import SocketStream
 
 from mm_plugin.host.gateway import Gateway, Session
 from mm_plugin.host.http_server import ASGIApp, serve_http_app
-from mm_plugin.serve_http import HTTPHandler
+from mm_plugin.serve_http import HTTPHandler, Request, Response
 from mm_plugin.transport.link import HostLink
 from tests.serve_http.served import served
 
 SESSION = Session(user_id="user1", session_id="session1", csrf_token="csrf1")
+
+
+PROTOCOLS = pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 
 
 async def find_session(token: str) -> Session | None:
@@ -48,6 +53,23 @@ async def handler_on_port(handler: HTTPHandler | None) -> AsyncGenerator[int]:
     """Serve the gateway with a plugin ``p`` whose ``serve_http`` is this handler; gives the port."""
     async with served(handler) as link, link_on_port(link) as port:
         yield port
+
+
+@asynccontextmanager
+async def client_of(port: int, *, http2: bool = False) -> AsyncGenerator[httpx.AsyncClient]:
+    """An httpx client of one protocol."""
+    async with httpx.AsyncClient(
+        http1=not http2, http2=http2, base_url=f"http://127.0.0.1:{port}", timeout=10
+    ) as client:
+        yield client
+
+
+async def echo(request: Request, response: Response) -> None:
+    """Send each piece of the body back as it comes."""
+    response.headers["x-method"] = request.method
+    async for piece in request.body:
+        await response.write(piece)
+        await response.flush()
 
 
 class RawClient:
