@@ -66,6 +66,7 @@ _CLASS_OF_CODE: dict[StatusCode, type[PluginAPIError]] = {
 }
 
 _RATE_LIMIT = re.compile(r"rate[ ._-]?limit|too[ ._-]many[ ._-](?:requests|calls)", re.IGNORECASE)
+_SIZE = re.compile(r"too[ ._-]?(?:large|big|long)|exceed|(?:size|length)[ ._-]?limit", re.IGNORECASE)
 
 
 # -- the calling side -----------------------------------------------------------------------------------------
@@ -94,8 +95,9 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
 
     ``id`` is split off a text of the form ``id: text``. ``status_code`` is inferred where the server answered with a
     status, and stays 0 where the call did not reach it or its answer did not reach us. DEADLINE_EXCEEDED is said by
-    links too, so only with an id is it the server's own answer. RESOURCE_EXHAUSTED stands for 413 and 429 alike: the
-    words say which where they speak of a rate limit, and ``status_code`` stays 0.
+    links too, so only with an id is it the server's own answer. RESOURCE_EXHAUSTED stands for 413 and 429 alike: a
+    server's id that speaks of a rate limit, or of a size, says which; otherwise ``status_code`` stays 0, and the class
+    is RateLimitedError only where the text speaks of a rate limit.
     """
     text = failure.text
     error_id = failure.id
@@ -103,12 +105,16 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
         error_id, text = split_error_text(text)
     error_class = _CLASS_OF_CODE.get(failure.code, PluginAPIError)
     answered = failure.kind is FailureKind.STATUS
+    http_status = http_status_of_code(failure.code)
     if failure.code is StatusCode.DEADLINE_EXCEEDED:
         answered = bool(error_id)
     elif failure.code is StatusCode.RESOURCE_EXHAUSTED:
-        answered = False
         if _RATE_LIMIT.search(error_id) or _RATE_LIMIT.search(text):
             error_class = RateLimitedError
+        if _RATE_LIMIT.search(error_id):
+            http_status = 429
+        elif not _SIZE.search(error_id):
+            answered = False
     if failure.kind is FailureKind.DEADLINE:
         error_class = DeadlineError
     elif failure.kind is FailureKind.LOST:
@@ -118,7 +124,7 @@ def error_of_failure(failure: CallFailure) -> PluginAPIError:
     return error_class(
         text,
         id=error_id,
-        status_code=http_status_of_code(failure.code) if answered else 0,
+        status_code=http_status if answered else 0,
         code=failure.code,
     )
 

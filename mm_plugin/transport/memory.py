@@ -30,6 +30,7 @@ from mm_plugin.transport.link import (
     RequestHead,
 )
 from mm_plugin.transport.memory_http import MemoryHTTP, MemoryHTTPCall
+from mm_plugin.transport.message_size import check_request_size, check_response_size
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -46,7 +47,7 @@ def memory_link(
 
     Args:
         api: Answers the plugin's API calls.
-        message_limit_octets: Longest message passed; a longer hook request becomes CallFault.TOO_LARGE.
+        message_limit_octets: Longest message passed, either way; a longer hook request becomes CallFault.TOO_LARGE.
     """
     plugin = MemoryPluginLink(api, message_limit_octets)
     return plugin, MemoryHostLink(plugin)
@@ -118,8 +119,7 @@ class MemoryPluginLink:
         if self._closing.is_set():
             raise CallFailure("the link is closed", kind=FailureKind.UNREACHABLE, code=StatusCode.UNAVAILABLE)
         octets = request.SerializeToString()
-        if len(octets) > self._limit_octets:
-            raise CallFailure(CallFault.TOO_LARGE.value, code=StatusCode.RESOURCE_EXHAUSTED)
+        check_request_size(method, len(octets), self._limit_octets)
         call = _Call()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run_api, call, method, type(request).FromString(octets), deadline)
@@ -130,7 +130,9 @@ class MemoryPluginLink:
         with call.scope:
             try:
                 response = await self._api.handle_api(method, request, deadline=deadline)
-                call.outcome = type(response).FromString(response.SerializeToString())
+                octets = response.SerializeToString()
+                check_response_size(method, len(octets), self._limit_octets)
+                call.outcome = type(response).FromString(octets)
             except CallFailure as failure:
                 call.outcome = failure
             except Exception:

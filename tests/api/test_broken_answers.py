@@ -114,11 +114,32 @@ class Failing:
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("app.x.app_error", "TooLargeError"), ("api.rate_limit", "RateLimitedError")]
+    ("error_id", "name", "status"),
+    [
+        ("app.x.app_error", "TooLargeError", 0),
+        ("api.rate_limit", "RateLimitedError", 429),
+        ("api.context.too_many_requests.app_error", "RateLimitedError", 429),
+        ("api.file.upload_file.too_large.app_error", "TooLargeError", 413),
+        ("store.sql_post.save.exceeded_limit", "TooLargeError", 413),
+        ("", "TooLargeError", 0),
+    ],
 )
-async def test_resource_exhausted_is_ambiguous(text: str, name: str) -> None:
-    """RESOURCE_EXHAUSTED may have been 413 or 429: no HTTP status is told, and the words decide upon the class."""
+async def test_resource_exhausted_is_413_or_429_only_where_the_id_says_so(
+    error_id: str, name: str, status: int
+) -> None:
+    """RESOURCE_EXHAUSTED may have been 413 or 429: the server's id tells where it can, and else no status is told."""
     async with open_api_server(HandlerAPI(Failing())) as target, PluginAPIClient(target) as api:
         with pytest.raises(PluginAPIError) as caught:
-            await api.get_user(text)
-    assert (type(caught.value).__name__, caught.value.status_code) == (name, 0)
+            await api.get_user(error_id)
+    assert (type(caught.value).__name__, caught.value.status_code) == (name, status)
+
+
+async def test_a_request_over_the_limit_is_refused_at_once() -> None:
+    """It is TooLargeError without a connection even; the text names size, limit and setting."""
+    async with PluginAPIClient("127.0.0.1:1", message_limit_octets=1000) as api:
+        with pytest.raises(TooLargeError) as caught:
+            await api.kv_set("key", b"x" * 1000)
+    assert str(caught.value) == (
+        "KVSet: the request has 1008 octets, more than message_limit_octets = 1000; nothing was sent"
+    )
+    assert caught.value.status_code == 0

@@ -106,13 +106,35 @@ async def test_cancelling_a_call_stops_the_servers_work(open_link: OpenPair) -> 
             await cancelled.wait()
 
 
-async def test_a_request_over_the_limit_fails_as_too_large(open_link: OpenPair) -> None:
-    """What is over the message limit fails with RESOURCE_EXHAUSTED; the link stays usable."""
-    async with open_link(Plugin(), Server()) as (plugin, _):
+async def test_a_request_over_the_limit_is_not_sent(open_link: OpenPair) -> None:
+    """What is over the message limit fails with RESOURCE_EXHAUSTED before it is sent; the link stays usable."""
+    server = Server()
+    async with open_link(Plugin(), server) as (plugin, _):
         with pytest.raises(CallFailure) as caught:
-            await plugin.call_api("GetUser", api_user_pb2.GetUserRequest(user_id="x" * (MESSAGE_LIMIT_OCTETS + 1)))
+            await plugin.call_api("GetUser", api_user_pb2.GetUserRequest(user_id="x" * MESSAGE_LIMIT_OCTETS))
         assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
+        assert caught.value.text == (
+            f"GetUser: the request has {MESSAGE_LIMIT_OCTETS + 4} octets, more than message_limit_octets = "
+            f"{MESSAGE_LIMIT_OCTETS}; nothing was sent"
+        )
         await plugin.call_api("GetUser", REQUEST)
+        longest = "x" * (MESSAGE_LIMIT_OCTETS - 4)  # the limit itself, with the field's tag and length
+        await plugin.call_api("GetUser", api_user_pb2.GetUserRequest(user_id=longest))
+
+
+async def test_a_response_over_the_limit_fails_as_too_large(open_link: OpenPair) -> None:
+    """What the server answers over the message limit fails with RESOURCE_EXHAUSTED; the link stays usable."""
+
+    async def answer(method: str, request: Message) -> Message:
+        assert isinstance(request, api_user_pb2.GetUserRequest)
+        return api_user_pb2.GetUserResponse(user=user_pb2.User(id="x" * int(request.user_id)))
+
+    async with open_link(Plugin(), Server(on_api=answer)) as (plugin, _):
+        with pytest.raises(CallFailure) as caught:
+            await plugin.call_api("GetUser", api_user_pb2.GetUserRequest(user_id=str(MESSAGE_LIMIT_OCTETS)))
+        assert caught.value.code is StatusCode.RESOURCE_EXHAUSTED
+        assert str(MESSAGE_LIMIT_OCTETS) in caught.value.text
+        await plugin.call_api("GetUser", api_user_pb2.GetUserRequest(user_id="1"))
 
 
 async def test_calls_from_many_tasks_are_not_mixed_up(open_link: OpenPair) -> None:

@@ -27,6 +27,7 @@ from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Unary
 from mm_plugin.transport.grpc.server import GRPCServer
 from mm_plugin.transport.grpc.sockets import SocketListener
 from mm_plugin.transport.link import APICaller, APIReceiver, CallFailure, FailureKind
+from mm_plugin.transport.message_size import check_request_size
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -55,7 +56,7 @@ async def open_api(
         yield _NoTarget()
         return
     async with GRPCChannel(connector_to(target), message_limit_octets=message_limit_octets) as channel:
-        yield _ChannelCaller(channel, secret)
+        yield _ChannelCaller(channel, secret, message_limit_octets)
 
 
 def api_handlers(receiver: APIReceiver, *, secret: str = "") -> Mapping[str, Handler]:
@@ -128,15 +129,18 @@ class _NoTarget:
 
 
 class _ChannelCaller:
-    def __init__(self, channel: GRPCChannel, secret: str) -> None:
+    def __init__(self, channel: GRPCChannel, secret: str, message_limit_octets: int) -> None:
         self._channel = channel
+        self._limit_octets = message_limit_octets
         self._metadata = ((_SECRET, secret),) if secret else ()
 
     async def call_api(self, method: str, request: Message, *, deadline: float | None = None) -> Message:
         found = api_method(method, type(request))
+        octets = request.SerializeToString()
+        check_request_size(method, len(octets), self._limit_octets)
         try:
             return await self._channel.unary(
-                found.path, request, found.response, deadline=deadline, metadata=self._metadata
+                found.path, octets, found.response, deadline=deadline, metadata=self._metadata
             )
         except GRPCStatusError as error:
             raise failure_of(error) from error
