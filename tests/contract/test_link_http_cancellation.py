@@ -1,93 +1,18 @@
-"""A call cancelled at each of its await points in turn: nothing is left, nothing hangs, the next call works.
-
-The steps are counted, not guessed: a wrapper drives the call's coroutine and cancels it the n-th time it gives up
-control, for n = 1, 2, 3 … until a run ends without having been cancelled.
-"""
+"""A call cancelled at each of its await points in turn: nothing is left, nothing hangs, the next call works."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from functools import partial
-from types import coroutine
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
 
 from mm_plugin import limits
-from mm_plugin.serve_http import Request, Response, run_http
-from mm_plugin.transport.link import CallFailure, HostLink, HTTPExchange, RequestHead
+from mm_plugin.serve_http import Request, Response, exchange as exchange_module, run_http
+from mm_plugin.transport.link import CallFailure, HTTPExchange
 from tests.contract.conftest import OpenPair
 from tests.contract.links import Plugin, Server
-
-T = TypeVar("T")
-AroundUpload = Callable[[Callable[[], Awaitable[None]]], Coroutine[object, object, None]]
-PIECE = bytes(limits.http_chunk_octets)
-
-
-@coroutine
-def stepped(call: Awaitable[T], scope: anyio.CancelScope, step: int) -> Generator[object, object, T]:
-    """Await ``call``; cancel ``scope`` when it gives up control for the ``step``-th time."""
-    inner = call.__await__()
-    count = 0
-    value: object = None
-    error: BaseException | None = None
-    while True:
-        try:
-            waits_for = inner.send(value) if error is None else inner.throw(error)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        count += 1
-        if count == step:
-            scope.cancel()
-        value = error = None
-        try:
-            value = yield waits_for
-        except BaseException as caught:  # noqa: BLE001 - passed on to the call as it is
-            error = caught
-
-
-async def until_past_the_end(run: Callable[[int], Awaitable[bool]]) -> int:
-    """Cancel at step 1, 2, 3 … until a run was not cancelled; gives the number of steps."""
-    step = 1
-    while await run(step):
-        step += 1
-        assert step < 2_000, "the call never ends"
-    return step - 1
-
-
-class Counting:
-    """Counts what runs, so that a leak shows."""
-
-    def __init__(self) -> None:
-        self.running = 0
-        self.idle = anyio.Event()
-
-    async def wait_idle(self) -> None:
-        """Wait until no handler is left."""
-        while self.running:
-            self.idle = anyio.Event()
-            await self.idle.wait()
-
-
-async def whole_call(host: HostLink, around_upload: AroundUpload | None = None) -> bytes:
-    """Upload three pieces while the answer is read: every await point a call has at the host."""
-    body = b""
-    async with (
-        host.open_http(RequestHead(method="POST", url="/echo")) as call,
-        anyio.create_task_group() as tasks,
-    ):
-
-        async def upload() -> None:
-            for _ in range(3):
-                await call.send(PIECE)
-            await call.finish()
-
-        tasks.start_soon(upload if around_upload is None else partial(around_upload, upload))
-        await call.receive_head()
-        while (part := await call.receive()) is not None:
-            body += part.data
-    return body
+from tests.contract.stepping import PIECE, Counting, stepped, until_past_the_end, until_tasks_are_gone, whole_call
 
 
 @pytest.mark.timeout(120)
@@ -97,18 +22,18 @@ async def test_the_hosts_call_can_be_cancelled_at_every_step(open_link: OpenPair
     counting = Counting()
 
     async def echo(request: Request, response: Response) -> None:
-        counting.running += 1
-        try:
+        with counting.counted():
             async for piece in request.body:
                 await response.write(piece, flush=True)
-        finally:
-            counting.running -= 1
-            counting.idle.set()
 
     async def serve(exchange: HTTPExchange) -> None:
         await run_http(exchange, echo)
 
     async with open_link(Plugin(on_http=serve), Server()) as (_, host):
+        await whole_call(host)
+        await counting.wait_idle()
+        await anyio.wait_all_tasks_blocked()
+        tasks = len(anyio.get_running_tasks())
 
         async def run(step: int) -> bool:
             with anyio.fail_after(10):
@@ -124,6 +49,7 @@ async def test_the_hosts_call_can_be_cancelled_at_every_step(open_link: OpenPair
                 await counting.wait_idle()
                 assert len(await whole_call(host)) == 3 * len(PIECE)
                 await counting.wait_idle()
+                await until_tasks_are_gone(tasks)
             return scope.cancel_called
 
         steps = await until_past_the_end(run)
@@ -184,3 +110,61 @@ async def test_the_plugins_handler_can_be_cancelled_at_every_step(open_link: Ope
         assert await until_past_the_end(run) >= 3
         steps = 0
         assert len(await whole_call(host)) == 3 * len(PIECE)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("what", ["pump", "call"])
+async def test_the_pump_can_be_cancelled_at_every_step(
+    open_link: OpenPair, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the pump is cancelled, alone or with its call, the call ends and never looks whole when it is not."""
+    counting = Counting()
+    step_of_run = 0
+    was_cancelled = False
+    call_scope = anyio.CancelScope()
+    real_pump = exchange_module._pump
+
+    async def pump(*arguments: object) -> None:
+        nonlocal was_cancelled
+        with counting.counted(), anyio.CancelScope() as own_scope:
+            scope = own_scope if what == "pump" else call_scope
+            try:
+                await stepped(real_pump(*arguments), scope, step_of_run)  # type: ignore[arg-type]
+            finally:
+                was_cancelled = scope.cancel_called and anyio.current_effective_deadline() < 0
+
+    async def echo(request: Request, response: Response) -> None:
+        async for piece in request.body:
+            await response.write(piece, flush=True)
+
+    async def serve(exchange: HTTPExchange) -> None:
+        nonlocal call_scope
+        with counting.counted(), anyio.CancelScope() as call_scope:
+            await run_http(exchange, echo)
+
+    monkeypatch.setattr(exchange_module, "_pump", pump)
+    async with open_link(Plugin(on_http=serve), Server()) as (_, host):
+        assert len(await whole_call(host)) == 3 * len(PIECE)
+        await counting.wait_idle()
+        await anyio.wait_all_tasks_blocked()
+        tasks = len(anyio.get_running_tasks())
+
+        async def run(step: int) -> bool:
+            nonlocal step_of_run
+            with anyio.fail_after(10):
+                step_of_run = step
+                body = b""
+                try:
+                    body = await whole_call(host)
+                except* CallFailure:
+                    pass  # the answer broke off, visibly
+                await counting.wait_idle()
+                cancelled = was_cancelled
+                assert len(body) == 3 * len(PIECE) or (cancelled and body in (b"", b"Bad Request\n"))
+                step_of_run = 0
+                assert len(await whole_call(host)) == 3 * len(PIECE)
+                await counting.wait_idle()
+                await until_tasks_are_gone(tasks)
+            return cancelled
+
+        assert await until_past_the_end(run) >= 3
