@@ -1,7 +1,7 @@
 """Calls that end in every way there is: answered, cancelled, past their deadline, reset halfway, given up unread.
 
-A plugin process on one backend takes them from our channel; afterwards it must hold no more memory than before, have
-said nothing on standard error, and answer as if nothing had happened. The whole is repeatable from its seed.
+A plugin process on one backend takes them from our channel; its memory must lie flat once it is warm, it must have said
+nothing on standard error, and answer as if nothing had happened. The whole is repeatable from its seed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
 
+from benchmarks.memory import SAMPLES, Course, resident_mb
 from benchmarks.servers import AS_PLUGIN, ROOT
 from mm_plugin._proto.hooks_http_pb2 import ServeHTTPRequest, ServeHTTPRequestInit, ServeHTTPResponse
 from mm_plugin._proto.hooks_message_pb2 import (
@@ -48,55 +48,58 @@ class Outcome:
 
     Attributes:
         ends: How many calls ended in which way.
-        before_mb: Memory of the plugin once it was warm.
-        after_mb: Memory at the end.
-        said: What it wrote on standard error besides hooks that ran out of time, and an exit code that is not 0.
+        course: The memory of the process that was tried.
+        said: What it wrote on standard error besides what these calls are for, and an exit code that is not 0.
     """
 
     ends: Counter[str]
-    before_mb: float
-    after_mb: float
+    course: Course
     said: str
-
-    @property
-    def growth(self) -> float:
-        """Growth of the memory, as a share of what it was."""
-        return self.after_mb / self.before_mb - 1
 
 
 async def chaos(backend: str, *, calls: int, seed: int = 1) -> Outcome:
-    """Make so many calls, a tenth of them to get warm.
+    """Make so many calls.
 
     Raises:
         TimeoutError: A call hung.
     """
     ends: Counter[str] = Counter()
+    course = Course(calls)
     with tempfile.TemporaryFile() as errors:
-        async with _plugin(backend, errors.fileno()) as (process, target):
-            async with GRPCChannel(connector_to(target)) as channel:
-                await _many(channel, calls // 10, random.Random(seed), ends)
-                before = _memory_mb(process.pid)
-                await _many(channel, calls - calls // 10, random.Random(seed + 1), ends)
-                await _posted(channel)
-            after = _memory_mb(process.pid)
+        async with (
+            _plugin(backend, errors.fileno()) as (process, target),
+            GRPCChannel(connector_to(target)) as channel,
+        ):
+            chance = random.Random(seed)
+            await many(lambda: _one(channel, chance), ends, course, process.pid)
+            await _posted(channel)
         errors.seek(0)
         lines = errors.read().decode(errors="replace").splitlines()
     # That a hook ran out of its time is what these deadlines are for.
     said = [line for line in lines if "its handler did not finish in time" not in line]
     if process.returncode:
         said.append(f"exit {process.returncode}")
-    return Outcome(ends, before, after, "\n".join(said))
+    return Outcome(ends, course, "\n".join(said))
 
 
-async def _many(channel: GRPCChannel, calls: int, chance: random.Random, ends: Counter[str]) -> None:
-    left = calls
+async def many(one: Callable[[], Awaitable[str]], ends: Counter[str], course: Course, pid: int | str) -> None:
+    """Make as many calls as the course is long, fifty at a time, and look at the memory now and then.
+
+    Raises:
+        TimeoutError: A call hung.
+    """
+    begun = 0
+    step = max(course.of // SAMPLES, 1)
 
     async def caller() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
+        nonlocal begun
+        while begun < course.of:
+            begun += 1
+            number = begun
             with anyio.fail_after(HUNG_S):
-                ends[await _one(channel, chance)] += 1
+                ends[await one()] += 1
+            if number % step == 0:
+                course.note(number, resident_mb(pid))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(_IN_FLIGHT):
@@ -162,12 +165,9 @@ async def _plugin(backend: str, errors: int) -> AsyncIterator[tuple[subprocess.P
         try:
             assert process.stdout is not None
             line = await run_sync(process.stdout.readline)
+            if not line:
+                raise RuntimeError(f"the plugin did not start: {os.pread(errors, 10_000, 0).decode(errors='replace')}")
             yield process, parse_handshake_line(line).address
         finally:
             process.terminate()
             await run_sync(process.wait)
-
-
-def _memory_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
