@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from google.protobuf.message import DecodeError, EncodeError, Message
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ("HookCodec", "codec_of")
 
+#: The originals of hooks whose result replaces nothing.
+_NONE: Mapping[str, Any] = {}
+
 
 @cache
 def codec_of(name: HookName) -> HookCodec:
@@ -40,7 +44,14 @@ def codec_of(name: HookName) -> HookCodec:
 
 
 class HookCodec:
-    """Unpacks the requests and packs the responses of one hook."""
+    """Unpacks the requests and packs the responses of one hook.
+
+    Attributes:
+        row: The hook.
+        request_class: Its request message.
+        response_class: Its response message.
+        content_field: As the row's, which finds it out each time.
+    """
 
     def __init__(self, row: HookRow) -> None:
         from google.protobuf.message_factory import GetMessageClass
@@ -62,8 +73,10 @@ class HookCodec:
             for name in row.fields
             if (part := fields[name].message_type) is not None and part.name in JSON_DOCUMENTS
         }
-        # Most hooks: every argument is the field as it stands.
-        self._is_plain = not (self._lists or self._optional or self._documents or row.content_field)
+        # Most hooks: every argument is the field as it stands. One ``attrgetter`` reads two or more of them at once.
+        is_plain = not (self._lists or self._optional or self._documents or row.content_field)
+        self._read_all = attrgetter(*row.fields) if is_plain and len(row.fields) > 1 else None
+        self.content_field = row.content_field
         self._replaces = tuple(output.replaces for output in row.outputs if output.replaces)
         self._has_context = "plugin_context" in row.fields
         self._classes: Mapping[str, type[Message]] = {
@@ -80,14 +93,15 @@ class HookCodec:
         Raises:
             RemoteProtocolError: What should be JSON is not.
         """
-        if self._is_plain:
-            return tuple([getattr(request, field) for field in self.row.fields])
+        if self._read_all is not None:
+            found: tuple[object, ...] = self._read_all(request)
+            return found
         return tuple(self._argument(field, self._value(request, field)) for field in self.row.fields)
 
     def _argument(self, field: str, value: Any) -> object:
         if field in self._documents:
             return self._document(field, value)
-        return FileContent(value) if field == self.row.content_field else value
+        return FileContent(value) if field == self.content_field else value
 
     def _value(self, request: Message, field: str) -> Any:
         """Return a field's value; the octets of a JSON document."""
@@ -113,6 +127,8 @@ class HookCodec:
 
     def originals(self, request: Message) -> Mapping[str, Any]:
         """Return copies of the fields whose new values a handler may return; the handler may change what it got."""
+        if not self._replaces:
+            return _NONE
         return {field: deepcopy(self._value(request, field)) for field in self._replaces}
 
     def is_mutated(self, arguments: Sequence[object], originals: Mapping[str, Any]) -> bool:
@@ -121,7 +137,7 @@ class HookCodec:
         return any(
             given[field] != (self._document(field, original) if field in self._documents else original)
             for field, original in originals.items()
-            if field != self.row.content_field
+            if field != self.content_field
         )
 
     # -- out --------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class Handler:
 
     Attributes:
         is_absent: There is no function of the author's; None as result means "as if there were no hook".
+        may_be_late: Its failure counts as consent, so the host loses nothing by an answer after the deadline.
 
     Args:
         row: The hook.
@@ -57,12 +58,13 @@ class Handler:
         on_failure: The failure policy.
     """
 
-    __slots__ = ("_function", "_is_async", "is_absent", "on_failure", "row")
+    __slots__ = ("_function", "_is_async", "is_absent", "may_be_late", "on_failure", "row")
 
     def __init__(self, row: HookRow, function: Callable[..., object], on_failure: FailurePolicy) -> None:
         self.row = row
         self.on_failure = on_failure
         self.is_absent = function is unhandled
+        self.may_be_late = on_failure is FailurePolicy.ALLOW and row.allows_by_failing
         self._function = function
         self._is_async = _is_async(function)
 
@@ -76,7 +78,7 @@ class Handler:
             result = await cast("Awaitable[object]", self._function(*arguments))
         else:
             result = await threads.run(partial(self._function, *arguments))
-        return await result if inspect.isawaitable(result) else result
+        return result if result is None or not inspect.isawaitable(result) else await result
 
     async def fail(self, fault: CallFault, cause: Exception) -> object:  # noqa: ARG002 - for those that override it
         """Take a call that came without arguments: raise its cause where there is a function that misses it."""
@@ -107,7 +109,9 @@ class HookDispatcher:
         watch: LoopWatch | None = None,
         message_limit_octets: int = limits.message_limit_octets,
     ) -> None:
-        self._handlers: Mapping[HookName, Handler] = {handler.row.name: handler for handler in handlers}
+        self._handlers: Mapping[str, Handler] = {
+            handler.row.name: handler for handler in handlers if not handler.row.streaming
+        }
         self._timeout_s = timeout_s
         self._threads = threads
         self._watch = watch or LoopWatch()
@@ -130,24 +134,21 @@ class HookDispatcher:
         Raises:
             CallFailure: There is no such hook, or the handler failed and the policy says so by a failed call.
         """
-        codec = codec_of(_unary_hook(call.name))
-        handler = self._handlers.get(codec.row.name)
+        handler = self._handlers.get(call.name)
         if handler is None:
-            return codec.absent()
-        request_id = ""
+            return codec_of(_unary_hook(call.name)).absent()
+        codec = codec_of(handler.row.name)
         try:
             if isinstance(call.request, CallFault):
                 failure = failure_of(call.request, call.text)
                 work = partial(self._answer_fault, codec, handler, call.request, failure)
             else:
                 set_request(call.request)
-                request_id = codec.request_id(call.request)
                 work = partial(self._answer, codec, handler, call.request)
-            allows = handler.on_failure is FailurePolicy.ALLOW and codec.row.allows_by_failing
-            run = self._tasks.call_here if allows else self._tasks.call
+            run = self._tasks.call_here if handler.may_be_late else self._tasks.call
             return await run(codec.row.name, work, self._deadline(call.deadline))
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers
-            return answer_failure(codec, handler.on_failure, error, request_id=request_id)
+            return answer_failure(codec, handler.on_failure, error, request_id=_request_id(codec, call))
         except BaseException as error:
             if is_cancelled():
                 raise
@@ -155,7 +156,7 @@ class HookDispatcher:
                 f"{codec.row.name}: its handler raised {type(error).__name__}, which ends nothing here"
             )
             stray.__cause__ = error
-            return answer_failure(codec, handler.on_failure, stray, request_id=request_id)
+            return answer_failure(codec, handler.on_failure, stray, request_id=_request_id(codec, call))
 
     async def _answer(self, codec: HookCodec, handler: Handler, request: Message) -> Message:
         """Do all that takes an author's time, in the handler's task."""
@@ -167,8 +168,10 @@ class HookDispatcher:
         result = await self._watch.guard(codec.row.name, handler.run(self._threads, *arguments))
         if result is None and handler.is_absent:
             return codec.absent()
-        response = await self._packed(codec, result, originals)
-        if result is None:
+        if codec.content_field:
+            result = await self._gathered(codec, result)
+        response = self._pack(codec, result, originals)
+        if result is None and originals:
             self._tell_of_mutation(codec, arguments, originals)
         return response
 
@@ -177,11 +180,11 @@ class HookDispatcher:
         result = await self._watch.guard(codec.row.name, handler.fail(fault, cause))
         if result is None and handler.is_absent:
             return codec.absent()
-        return await self._packed(codec, result, codec.originals(codec.request_class()))
-
-    async def _packed(self, codec: HookCodec, result: object, originals: Mapping[str, Any]) -> Message:
-        if codec.row.content_field:
+        if codec.content_field:
             result = await self._gathered(codec, result)
+        return self._pack(codec, result, codec.originals(codec.request_class()))
+
+    def _pack(self, codec: HookCodec, result: object, originals: Mapping[str, Any]) -> Message:
         response = codec.pack(result, originals)
         codec.check_sendable(response, self._message_limit_octets)
         return response
@@ -206,13 +209,17 @@ class HookDispatcher:
     def _tell_of_mutation(self, codec: HookCodec, arguments: Sequence[object], originals: Mapping[str, Any]) -> None:
         """Log once for each hook that a change made in place is not sent."""
         name = codec.row.name
-        if originals and name not in self._told_of_mutation and codec.is_mutated(arguments, originals):
+        if name not in self._told_of_mutation and codec.is_mutated(arguments, originals):
             self._told_of_mutation.add(name)
             logger.warning(
                 "hook %s changed its argument and returned None, which means unchanged; return it to send the change",
                 name,
                 extra={"hook": str(name)},
             )
+
+
+def _request_id(codec: HookCodec, call: HookCall) -> str:
+    return "" if isinstance(call.request, CallFault) else codec.request_id(call.request)
 
 
 def _unary_hook(name: str) -> HookName:

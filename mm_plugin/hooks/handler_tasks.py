@@ -27,13 +27,13 @@ _T = TypeVar("_T")
 class _Run(Generic[_T]):
     """A handler at work."""
 
-    __slots__ = ("ended", "error", "is_given_up", "result", "scope")
+    __slots__ = ("error", "has_ended", "is_given_up", "result", "scope")
 
-    def __init__(self, deadline: float) -> None:
-        self.scope = anyio.CancelScope(deadline=deadline)
-        self.ended = anyio.Event()
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self.scope = scope
         self.result: tuple[_T] | None = None
         self.error: BaseException | None = None
+        self.has_ended = False
         self.is_given_up = False
 
 
@@ -42,6 +42,7 @@ class HandlerTasks:
 
     def __init__(self) -> None:
         self._tasks: TaskGroup | None = None
+        self._scope = anyio.CancelScope
         self._lingering = 0
 
     @property
@@ -53,11 +54,15 @@ class HandlerTasks:
         """Own the group until cancelled; the handlers in it are cancelled then, and joined."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            # The backend's own class: anyio.CancelScope asks each time which backend runs, and Python then initialises
+            # what it returns a second time, because it is no instance of the class that was called.
+            self._scope = type(tasks.cancel_scope)
             try:
                 task_status.started()
                 await anyio.sleep_forever()
             finally:
                 self._tasks = None
+                self._scope = anyio.CancelScope
 
     async def call(self, name: str, work: Callable[[], Awaitable[_T]], deadline: float) -> _T:
         """Run the work of one call of a hook and return its result.
@@ -72,12 +77,12 @@ class HandlerTasks:
         """
         if self._lingering >= limits.hook_lingering_handlers:
             raise RuntimeError(f"{name}: {self._lingering} handlers were cancelled and have not ended")
-        run = _Run[_T](deadline)
+        run = _Run[_T](self._scope(deadline=deadline))
         if self._tasks is None:
             async with anyio.create_task_group() as tasks:
-                await self._await_end(tasks, work, run)
+                await self._await_end(tasks, name, work, run)
         else:
-            await self._await_end(self._tasks, work, run)
+            await self._await_end(self._tasks, name, work, run)
         if run.scope.cancel_called:
             raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled") from run.error
         if run.error is not None:
@@ -96,24 +101,24 @@ class HandlerTasks:
             BaseException: What the work raised.
         """
         result: tuple[_T] | None = None
-        with anyio.CancelScope(deadline=deadline) as scope:
+        with self._scope(deadline=deadline) as scope:
             result = (await work(),)
         if result is None or scope.cancel_called:
             raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled")
         return result[0]
 
-    async def _await_end(self, tasks: TaskGroup, work: Callable[[], Awaitable[_T]], run: _Run[_T]) -> None:
-        tasks.start_soon(self._work, work, run)
+    async def _await_end(self, tasks: TaskGroup, name: str, work: Callable[[], Awaitable[_T]], run: _Run[_T]) -> None:
+        task = tasks.create_task(self._work(work, run), name=name)
         try:
-            with anyio.CancelScope(deadline=run.scope.deadline):
-                await run.ended.wait()
+            with self._scope(deadline=run.scope.deadline):
+                await task.wait()
         except BaseException:
             run.scope.cancel()
             with anyio.move_on_after(limits.cleanup_s, shield=True):
-                await run.ended.wait()
+                await task.wait()
             raise
         finally:
-            if not run.ended.is_set():
+            if not run.has_ended:
                 run.scope.cancel()
                 run.is_given_up = True
                 self._lingering += 1
@@ -127,7 +132,7 @@ class HandlerTasks:
                 raise
             run.error = error
         finally:
-            run.ended.set()
+            run.has_ended = True
             self._lingering -= run.is_given_up
 
 

@@ -58,3 +58,6 @@ class HookName(StrEnum):
     OnSharedChannelsProfileImageSyncMsg = "OnSharedChannelsProfileImageSyncMsg"
     GenerateSupportData = "GenerateSupportData"
     ServeHTTP = "ServeHTTP"
+
+    # Enum's own hash is a Python function, and tables by name are looked up several times for each call.
+    __hash__ = str.__hash__

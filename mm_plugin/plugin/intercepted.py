@@ -30,7 +30,7 @@ class InterceptedHandler(Handler):
     async def run(self, threads: HookThreads, *arguments: object) -> object:
         """Call the function through the interceptors; see Handler."""
         call = CallInfo(CallDirection.HOOK, self._name, arguments)
-        return await self._interceptors.run(call, partial(super().run, threads, *arguments))
+        return await self._interceptors.run(call, partial(Handler.run, self, threads, *arguments))
 
     async def fail(self, fault: CallFault, cause: Exception) -> object:
         """Have the interceptors see a call that came without arguments; see Handler."""

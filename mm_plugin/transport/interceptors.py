@@ -37,6 +37,9 @@ class CallDirection(Enum):
     HOOK = "hook"  # the server calls the plugin
     API = "api"  # the plugin calls the server
 
+    # Members are single, and Enum's own hash is a Python function: too dear for the key of each call's metrics.
+    __hash__ = object.__hash__
+
 
 class CallInfo:
     """One call, as an interceptor sees it.
@@ -98,11 +101,11 @@ class Interceptors:
         """Add interceptors inside of those there are."""
         self._chain = (*chain[::-1], *self._chain)
 
-    async def run(self, call: CallInfo, innermost: CallNext) -> object:
+    def run(self, call: CallInfo, innermost: CallNext) -> Awaitable[object]:
         """Run one call; result and errors are those of the outermost interceptor."""
         for interceptor in self._chain:
             innermost = partial(interceptor, call, innermost)
-        return await innermost()
+        return innermost()
 
 
 class InterceptedAPI:

@@ -107,17 +107,14 @@ def hook_handlers(receiver: HookReceiver) -> dict[str, Handler]:
 
 
 def _hook_handler(name: str, method: Method, receiver: HookReceiver) -> Handler:
-    async def answer(request: Message, info: CallInfo) -> Message:
-        return await _handed_up(HookCall(name=name, request=request, deadline=info.deadline))
-
-    async def answer_fault(fault: CallFault, text: str, info: CallInfo) -> Message:
-        return await _handed_up(HookCall(name=name, request=fault, deadline=info.deadline, text=text))
-
-    async def _handed_up(call: HookCall) -> Message:
+    async def answer(request: Message | CallFault, info: CallInfo, text: str = "") -> Message:
         try:
-            return await receiver.handle_hook(call)
+            return await receiver.handle_hook(HookCall(name=name, request=request, deadline=info.deadline, text=text))
         except CallFailure as failure:
             raise status_of(failure) from failure
+
+    async def answer_fault(fault: CallFault, text: str, info: CallInfo) -> Message:
+        return await answer(fault, info, text)
 
     return Unary(answer, method.request, method.response, on_fault=answer_fault)
 

@@ -153,4 +153,5 @@ class GRPCServer:
         """Uncount a call; for connections."""
         if not call.background:
             self._running -= 1
-            self._drained.ring()
+            if self.draining:  # nobody else waits
+                self._drained.ring()

@@ -133,7 +133,7 @@ class ServerConnection(Engine):
                 self._drop(event.stream.user)
         elif isinstance(event, StreamWritable):
             if isinstance(event.stream.user, ServerCall):
-                event.stream.user.writable.ring()
+                event.stream.user.wake()
         elif isinstance(event, PingAcknowledged) and event.payload == _DRAIN_PING:
             self.http2.goaway(ErrorCode.NO_ERROR)
             self._leaving = True
@@ -148,13 +148,14 @@ class ServerConnection(Engine):
                 if dead or call.stream.closed:
                     self.call_finished(call)
                 else:
-                    call.task = self.tasks.create_task(call.run())
+                    # Named, since AnyIO would make up a name from the coroutine's frame.
+                    call.task = self.tasks.create_task(call.run(), name=call.info.path)
             self._starting.clear()
 
     def handle_over(self) -> None:
         """Let no call wait for a peer that has gone; their tasks are cancelled with the connection's."""
         for call in self._running:
-            call.writable.ring()
+            call.wake()
         for stream in self.http2.streams.values():
             stream.user = None  # of calls that have not begun nothing else would; see call_finished
 
@@ -254,20 +255,23 @@ class ServerConnection(Engine):
 
     def call_finished(self, call: ServerCall) -> None:
         """Forget a call whose task ends; a stream that it has left open was cancelled, by the peer or by our end."""
+        stream = call.stream
         self._running.discard(call)
         if call.held_octets:
             self.release(call)
-        call.stream.user = None
+        stream.user = None
         call.task = None  # its exception leads back to the call by its frames: a cycle, which only the collector ends
         self._server.call_finished(call)
-        if call.stream.ending:
-            self.http2.stop_request(call.stream)
+        if stream.ending:
+            if stream.remote_open:
+                self.http2.stop_request(stream)
         elif self.over:
             call.finish(StatusCode.UNAVAILABLE, "the server closed the connection")
         else:
-            self.http2.reset(call.stream, ErrorCode.CANCEL)
+            self.http2.reset(stream, ErrorCode.CANCEL)
         self.write_soon()
-        self._close_if_left()
+        if self._leaving:
+            self._close_if_left()
 
     def _close_if_left(self) -> None:
         if self._leaving and not self.http2.streams:
