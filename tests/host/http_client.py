@@ -28,9 +28,9 @@ async def find_session(token: str) -> Session | None:
 
 
 @asynccontextmanager
-async def app_on_port(app: ASGIApp, *, grace_s: float = 0.2) -> AsyncGenerator[int]:
-    """Serve an app; gives the port. On exit the server has stopped."""
-    with anyio.fail_after(20):
+async def app_on_port(app: ASGIApp, *, grace_s: float = 0.2, limit_s: float = 20) -> AsyncGenerator[int]:
+    """Serve an app for ``limit_s`` at most; gives the port. On exit the server has stopped."""
+    with anyio.fail_after(limit_s):
         async with anyio.create_task_group() as tasks:
 
             async def run(*, task_status: anyio.abc.TaskStatus[int]) -> None:
@@ -41,17 +41,17 @@ async def app_on_port(app: ASGIApp, *, grace_s: float = 0.2) -> AsyncGenerator[i
 
 
 @asynccontextmanager
-async def link_on_port(link: HostLink) -> AsyncGenerator[int]:
+async def link_on_port(link: HostLink, *, limit_s: float = 20) -> AsyncGenerator[int]:
     """Serve the gateway with ``link`` as the plugin ``p``; gives the port."""
     gateway = Gateway({"p": link}.get, find_session)
-    async with app_on_port(gateway) as port:
+    async with app_on_port(gateway, limit_s=limit_s) as port:
         yield port
 
 
 @asynccontextmanager
-async def handler_on_port(handler: HTTPHandler | None) -> AsyncGenerator[int]:
+async def handler_on_port(handler: HTTPHandler | None, *, limit_s: float = 20) -> AsyncGenerator[int]:
     """Serve the gateway with a plugin ``p`` whose ``serve_http`` is this handler; gives the port."""
-    async with served(handler) as link, link_on_port(link) as port:
+    async with served(handler) as link, link_on_port(link, limit_s=limit_s) as port:
         yield port
 
 
