@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from mm_plugin.api.client import PluginAPIClient as PluginAPIClient
     from mm_plugin.api.cluster_job import ClusterJob as ClusterJob
     from mm_plugin.api.cluster_lock import ClusterLock as ClusterLock
+    from mm_plugin.api.kv_codecs import (
+        INT as INT,
+        JSON as JSON,
+        TEXT as TEXT,
+        Codec as Codec,
+        DataclassCodec as DataclassCodec,
+    )
     from mm_plugin.api.kv_store import KVStore as KVStore
     from mm_plugin.api.paging import Paged as Paged
     from mm_plugin.exceptions import (
@@ -242,6 +249,7 @@ _NAMES = {
     "api.client": "PluginAPIClient",
     "api.cluster_job": "ClusterJob",
     "api.cluster_lock": "ClusterLock",
+    "api.kv_codecs": "Codec DataclassCodec INT JSON TEXT",
     "api.kv_store": "KVStore",
     "api.paging": "Paged",
     "exceptions": (

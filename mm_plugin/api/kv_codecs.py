@@ -1,4 +1,4 @@
-"""How typed values become the bytes of the key-value store: JSON, text, dataclasses.
+"""How typed values become the bytes of the key-value store: JSON, text, whole numbers, dataclasses.
 
 Layer:  api, beside the client.
 Errors: TypeError and ValueError; ``KVStore`` turns those of reading into KVValueError with the key.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type_hints
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
+from mm_plugin.api.kv_fields import fits, hints_of, refuse_hint
 from mm_plugin.types import JSONValue
 
-__all__ = ("JSON", "TEXT", "Codec", "DataclassCodec")
+__all__ = ("INT", "JSON", "TEXT", "Codec", "DataclassCodec")
 
 
 class _IsDataclass(Protocol):
@@ -46,15 +49,24 @@ class Codec(Protocol[_Value]):
 
 
 class _JSONCodec:
-    """Any JSON value."""
+    """Any JSON value; a tuple comes back as a list."""
 
     def encode(self, value: JSONValue, /) -> bytes:
         """Return JSON in UTF-8, keys sorted, so that equal values are equal bytes."""
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
+        try:
+            _refuse_keys(value)
+            return json.dumps(
+                value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True, default=_plain
+            ).encode()
+        except RecursionError:
+            raise ValueError("the value contains itself, or is nested too deeply for JSON") from None
 
     def decode(self, octets: bytes, /) -> JSONValue:
         """Return what the JSON says."""
-        value: JSONValue = json.loads(octets)
+        try:
+            value: JSONValue = json.loads(octets)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
         return value
 
 
@@ -63,6 +75,8 @@ class _TextCodec:
 
     def encode(self, value: str, /) -> bytes:
         """Return the text in UTF-8."""
+        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected str, not {type(value).__name__}")
         return value.encode()
 
     def decode(self, octets: bytes, /) -> str:
@@ -70,43 +84,102 @@ class _TextCodec:
         return octets.decode()
 
 
+class _IntCodec:
+    """Whole numbers in decimal digits; 0 is one of them, and no deletion."""
+
+    def encode(self, value: int, /) -> bytes:
+        """Return the digits."""
+        if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected int, not {type(value).__name__}")
+        return b"%d" % value
+
+    def decode(self, octets: bytes, /) -> int:
+        """Return the number."""
+        if _DIGITS.fullmatch(octets) is None:
+            raise ValueError("it is no whole number in decimal digits")
+        return int(octets)
+
+
+_DIGITS = re.compile(rb"-?[0-9]{1,1000}")
+
 JSON: Codec[JSONValue] = _JSONCodec()
 TEXT: Codec[str] = _TextCodec()
+INT: Codec[int] = _IntCodec()
 
 
 class DataclassCodec(Generic[_Dataclass]):
     """Instances of a dataclass as JSON objects: one member for each field.
 
     A stored object that lacks a field takes the field's default; one with a member that is no field is refused, since
-    storing it again would lose the member.
+    storing it again would lose the member, and so is one with a value that does not fit its field's annotation.
 
     Args:
-        dataclass: Its fields hold JSON values, no other dataclasses.
+        dataclass: Its fields hold what JSON gives back: str, int, float, bool, None, lists, and dicts with str keys.
+            Other dataclasses, tuples, sets and enums would come back as something else.
 
     Raises:
-        TypeError: It is no dataclass, or a field is one itself.
+        TypeError: It is no dataclass, or a field is annotated as something that would not come back, or is no
+            parameter of ``__init__``.
     """
 
     def __init__(self, dataclass: type[_Dataclass]) -> None:
         if not dataclasses.is_dataclass(dataclass):
             raise TypeError(f"{dataclass!r} is no dataclass")
-        hints: dict[str, object] = get_type_hints(dataclass)
-        for field in dataclasses.fields(dataclass):
-            inside = (hints[field.name], *get_args(hints[field.name]))
-            if any(isinstance(each, type) and dataclasses.is_dataclass(each) for each in inside):
+        self._hints = hints_of(dataclass)
+        self._fields = dataclasses.fields(dataclass)
+        name = dataclass.__name__
+        for field in self._fields:
+            if not field.init:
                 raise TypeError(
-                    f"{dataclass.__name__}.{field.name} holds a dataclass, which would come back as a dict; "
-                    f"write a codec with encode and decode of its own"
+                    f"{name}.{field.name} is field(init=False), which could not be given back to {name}(); make it a "
+                    f"property, or write a codec with encode and decode of its own"
                 )
+            refuse_hint(f"{name}.{field.name}", self._hints.get(field.name, Any))
         self._dataclass = dataclass
 
     def encode(self, value: _Dataclass, /) -> bytes:
         """Return the fields as a JSON object."""
-        return JSON.encode({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        if type(value) is not self._dataclass:
+            raise TypeError(f"expected {self._dataclass.__name__}, not {type(value).__name__}")
+        members = {field.name: getattr(value, field.name) for field in self._fields}
+        self._check(members)
+        return JSON.encode(members)
 
     def decode(self, octets: bytes, /) -> _Dataclass:
         """Return an instance with the members as fields."""
         members = JSON.decode(octets)
         if not isinstance(members, dict):
             raise TypeError(f"expected a JSON object, found {type(members).__name__}")
+        if unknown := members.keys() - {field.name for field in self._fields}:
+            raise ValueError(f"{self._dataclass.__name__} has no field {', '.join(sorted(unknown))}")
+        self._check(members)
         return self._dataclass(**members)
+
+    def _check(self, members: Mapping[str, object]) -> None:
+        for name, value in members.items():
+            hint = self._hints.get(name, Any)
+            if not fits(value, hint):
+                expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+                raise TypeError(
+                    f"{self._dataclass.__name__}.{name} is {type(value).__name__} or holds what it should not; "
+                    f"it is annotated as {expected}"
+                )
+
+
+def _refuse_keys(value: object) -> None:
+    """Refuse keys that JSON would turn into text."""
+    if isinstance(value, Mapping):
+        for key, inside in cast("Mapping[object, object]", value).items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} is {type(key).__name__} and would come back as text; use str")
+            _refuse_keys(inside)
+    elif isinstance(value, list | tuple):
+        for inside in cast("Sequence[object]", value):
+            _refuse_keys(inside)
+
+
+def _plain(value: object) -> object:
+    """Let json encode mappings that are no dict."""
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    raise TypeError(f"{type(value).__name__} is not a JSON value")

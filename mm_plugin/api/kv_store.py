@@ -26,6 +26,14 @@ __all__ = ("KVStore", "check_key")
 _Value = TypeVar("_Value")
 
 
+def _checked_expiry(expires_in_s: int) -> int:
+    if isinstance(expires_in_s, bool) or not isinstance(expires_in_s, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"expires_in_s must be a whole number of seconds, not {type(expires_in_s).__name__}")
+    if expires_in_s < 0:
+        raise ValueError(f"expires_in_s must be 0, for never, or above, not {expires_in_s}")
+    return expires_in_s
+
+
 def check_key(key: str) -> str:
     """Return a key of the key-value store, if it is one.
 
@@ -49,7 +57,7 @@ class KVStore(Generic[_Value]):
 
     Args:
         api: The client.
-        codec: How values become bytes: JSON, TEXT, ``DataclassCodec(cls)``, or one of your own.
+        codec: How values become bytes: JSON, TEXT, INT, ``DataclassCodec(cls)``, or one of your own.
         prefix: What all keys of this store begin with; it counts for their length, and is not part of the keys below.
 
     Raises:
@@ -78,14 +86,18 @@ class KVStore(Generic[_Value]):
             key: The key.
             value: The value.
             expires_in_s: Whole seconds until it is gone; 0 for never.
+
+        Raises:
+            TypeError: ``expires_in_s`` is no int.
+            ValueError: It is negative; nothing was sent.
         """
         full = check_key(self._prefix + key)
-        await self._api.kv_set_with_expiry(full, self._encode(full, value), expires_in_s)
+        await self._api.kv_set_with_expiry(full, self._encode(full, value), _checked_expiry(expires_in_s))
 
     async def add(self, key: str, value: _Value, *, expires_in_s: int = 0) -> bool:
         """Store a value only where the key holds none, and tell whether it was stored."""
         full = check_key(self._prefix + key)
-        return await self._replace(full, b"", self._encode(full, value), expires_in_s)
+        return await self._replace(full, b"", self._encode(full, value), _checked_expiry(expires_in_s))
 
     async def delete(self, key: str) -> None:
         """Delete a key; one that is not there is no error."""
@@ -109,6 +121,7 @@ class KVStore(Generic[_Value]):
             KVValueError: The key holds something else.
         """
         full = check_key(self._prefix + key)
+        _checked_expiry(expires_in_s)
         pause_s = limits.kv_update_backoff_s
         for _ in range(limits.kv_update_attempts):
             old = await self._api.kv_get(full)
@@ -120,6 +133,20 @@ class KVStore(Generic[_Value]):
             await anyio.sleep(pause_s * random.random())  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, limits.kv_update_backoff_max_s)
         raise KVConflictError(f"key {full!r} changed {limits.kv_update_attempts} times while it was to be updated")
+
+    async def increment(self: KVStore[int], key: str, by: int = 1, *, expires_in_s: int = 0) -> int:
+        """Add to a number, and return the sum; a key that is not there counts as 0. For stores with the codec INT.
+
+        No increment of another task or node is lost, as with ``update``, whose errors these are.
+
+        Args:
+            key: The key.
+            by: What to add; may be negative.
+            expires_in_s: Whole seconds until the number is gone, counted anew; 0 for never.
+        """
+        sum_ = await self.update(key, lambda number: (number or 0) + by, expires_in_s=expires_in_s)
+        assert sum_ is not None
+        return sum_
 
     async def keys(self, prefix: str = "") -> list[str]:
         """List the keys that begin so, sorted; the server is asked for all keys of the plugin, page by page."""

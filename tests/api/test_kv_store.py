@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from mm_plugin import limits
 from mm_plugin._proto.user_pb2 import User
 from mm_plugin.api.client import PluginAPIClient
-from mm_plugin.api.kv_codecs import JSON, TEXT, Codec, DataclassCodec
+from mm_plugin.api.kv_codecs import INT, JSON, TEXT, Codec, DataclassCodec
 from mm_plugin.api.kv_store import KVStore, check_key
 from mm_plugin.api.paging import Paged
 from mm_plugin.exceptions import KVConflictError, KVValueError
@@ -52,6 +52,8 @@ def store_of(server: KVServer, codec: Codec[Any] = TEXT, prefix: str = "p:") -> 
         (TEXT, "ä", "ä".encode()),
         (DataclassCodec(Todo), Todo("buy", tags=["x"]), b'{"done":false,"tags":["x"],"text":"buy"}'),
         (Number(), 7, b"7"),
+        (INT, 0, b"0"),
+        (INT, -(10**40), b"-1" + b"0" * 40),
     ],
 )
 async def test_a_value_comes_back_as_it_was(codec: Codec[Any], value: object, octets: bytes) -> None:
@@ -86,6 +88,13 @@ def test_equal_json_is_equal_bytes(value: Any) -> None:
         (JSON, b"{"),
         (TEXT, b"\xff"),
         (Number(), b"x"),
+        (INT, b"1_0"),
+        (INT, b" 1"),
+        (INT, b"1" * 5000),
+        (JSON, b"[" * 100_000),
+        (DataclassCodec(Todo), b'{"text": 5}'),
+        (DataclassCodec(Todo), b'{"text": "a", "done": 1}'),
+        (DataclassCodec(Todo), b'{"text": "a", "tags": [1]}'),
         (DataclassCodec(Todo), b"[]"),
         (DataclassCodec(Todo), b"{}"),
         (DataclassCodec(Todo), b'{"text": "a", "later": 1}'),
