@@ -11,15 +11,18 @@ from mm_plugin.devserver.api_access import AccessHandler
 from mm_plugin.devserver.api_bots import BotsHandler
 from mm_plugin.devserver.api_channels import ChannelsHandler
 from mm_plugin.devserver.api_commands import CommandsHandler
+from mm_plugin.devserver.api_emoji import EmojiHandler
 from mm_plugin.devserver.api_files import FilesHandler
 from mm_plugin.devserver.api_kv import KVHandler
 from mm_plugin.devserver.api_memberships import MembershipsHandler
 from mm_plugin.devserver.api_posts import PostsHandler
 from mm_plugin.devserver.api_profiles import ProfilesHandler
+from mm_plugin.devserver.api_search import SearchHandler
 from mm_plugin.devserver.api_server import ServerHandler
 from mm_plugin.devserver.api_sessions import SessionsHandler
 from mm_plugin.devserver.api_sidebar import SidebarHandler
 from mm_plugin.devserver.api_teams import TeamsHandler
+from mm_plugin.devserver.api_uploads import UploadsHandler
 from mm_plugin.devserver.api_users import UsersHandler
 
 __all__ = ("DevServerAPI",)
@@ -35,8 +38,11 @@ class DevServerAPI(
     MembershipsHandler,
     SidebarHandler,
     PostsHandler,
+    SearchHandler,
+    EmojiHandler,
     KVHandler,
     FilesHandler,
+    UploadsHandler,
     CommandsHandler,
     BotsHandler,
     ServerHandler,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.api_base import APIBase, paging
 from mm_plugin.devserver.errors import invalid, missing
+from mm_plugin.devserver.filing import NOBODY
 from mm_plugin.host.hook_client import HookContext
 from mm_plugin.messages.files import FileInfo, GetFileInfosOptions
 from mm_plugin.messages.helpers import new_id, now_ms
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ("FilesHandler",)
 
-#: The creator of what plugins upload, as on the server.
-_NOBODY = "nouser"
 _ORDERS = {"": "create_at, rowid", "CreateAt": "create_at, rowid", "Size": "size, rowid"}
 
 
@@ -25,7 +24,7 @@ class FilesHandler(APIBase):
 
     async def upload_file(self, data: bytes, channel_id: str, filename: str) -> FileInfo:
         """Keep a file; the plugins are asked, the calling one too."""
-        return await self._app.filing.keep(data, channel_id, filename, HookContext(user_id=_NOBODY))
+        return await self._app.filing.keep(data, channel_id, filename, HookContext(user_id=NOBODY))
 
     async def get_file_info(self, file_id: str) -> FileInfo:
         """Return a file's record."""

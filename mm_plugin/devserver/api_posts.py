@@ -6,7 +6,7 @@ from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid
 from mm_plugin.hooks.names import HookName
 from mm_plugin.messages.helpers import now_ms
-from mm_plugin.messages.posts import Post, PostList, Reaction, SearchParams
+from mm_plugin.messages.posts import Post, PostList, Reaction
 
 __all__ = ("PostsHandler", "post_list")
 
@@ -57,9 +57,14 @@ class PostsHandler(APIBase):
         )
 
     async def get_posts_since(self, channel_id: str, time: int) -> PostList:
-        """Return what was posted or changed after a time in milliseconds."""
-        where = f"{_IN_CHANNEL} AND update_at > ?"
-        return post_list(await self._store.posts.find(where, channel_id, time, order=_NEWEST_FIRST))
+        """Return what was posted, changed or deleted after a time in milliseconds; deleted posts are without words."""
+        posts = await self._store.posts.find("channel_id = ? AND update_at > ?", channel_id, time, order=_NEWEST_FIRST)
+        for post in posts:
+            if post.delete_at:
+                post.message = ""
+                post.ClearField("props")
+                post.ClearField("file_ids")
+        return post_list(posts)
 
     async def get_posts_after(self, channel_id: str, post_id: str, *, page: int = 0, per_page: int = 60) -> PostList:
         """Return a page of the posts that follow one, the newest first."""
@@ -73,12 +78,6 @@ class PostsHandler(APIBase):
         where = f"{_IN_CHANNEL} AND (create_at, rowid) < {_PLACE}"
         window = paging(page, per_page)
         return post_list(await self._store.posts.find(where, channel_id, post_id, order=_NEWEST_FIRST, **window))
-
-    async def search_posts_in_team(self, team_id: str, params_list: list[SearchParams]) -> list[Post]:
-        """Return the posts of a team that hold every word (or any, where asked) of one of the searches."""
-        where = "delete_at = 0 AND channel_id IN (SELECT id FROM channels WHERE team_id = ?)"
-        posts = await self._store.posts.find(where, team_id, order=_NEWEST_FIRST)
-        return [post for post in posts if any(_matches(post, params) for params in params_list)]
 
     # -- for one user only ------------------------------------------------------------------------------------
 
@@ -108,15 +107,19 @@ class PostsHandler(APIBase):
         new.CopyFrom(draft)
         new.create_at = new.update_at = now_ms()
         new.channel_id = post.channel_id
+        channel = await self._store.channels.get(post.channel_id)
+        if channel is not None and channel.delete_at:
+            raise invalid("api.reaction.save.archived_channel.app_error", "The channel is archived.", "AddReaction")
         if await self._store.reactions.insert(new):
             await self._note_reactions(post.id)
             self._app.events.tell(HookName.ReactionHasBeenAdded, reaction=new)
         return new
 
     async def remove_reaction(self, reaction: Reaction | None) -> None:
-        """Remove a reaction."""
+        """Remove a reaction; one that is not there is no error."""
         self._app.events.check_room()
         old = needed(reaction, "reaction")
+        await self.get_post(old.post_id)
         where = "post_id = ? AND user_id = ? AND emoji_name = ?"
         if await self._store.reactions.delete(where, old.post_id, old.user_id, old.emoji_name):
             await self._note_reactions(old.post_id)
@@ -133,9 +136,3 @@ class PostsHandler(APIBase):
             post.has_reactions = has_reactions
 
         await self._store.posts.change(change, post_id)
-
-
-def _matches(post: Post, params: SearchParams) -> bool:
-    text = post.message.lower()
-    words = [word in text for word in params.terms.lower().split()]
-    return bool(words) and (any(words) if params.is_or_search else all(words))

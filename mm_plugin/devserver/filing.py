@@ -46,8 +46,17 @@ class Filing:
         self._store = store
         self._host = host
 
-    async def keep(self, data: bytes, channel_id: str, filename: str, context: HookContext) -> FileInfo:
+    async def keep(
+        self, data: bytes, channel_id: str, filename: str, context: HookContext, *, file_id: str = ""
+    ) -> FileInfo:
         """Ask the plugins about a file (FileWillBeUploaded), and keep what they make of it.
+
+        Args:
+            data: Its content.
+            channel_id: Where it belongs.
+            filename: Its name.
+            context: For whom the plugins are asked; the user in it is the file's creator.
+            file_id: The id that it is to have; a new one where empty.
 
         Raises:
             ValidationError: It has no name, or a plugin rejected it.
@@ -62,9 +71,9 @@ class Filing:
             raise missing("app.channel.get.existing.app_error", "The channel", "UploadFile")
         now = now_ms()
         info = FileInfo(
-            id=new_id(), creator_id=context.user_id, channel_id=channel_id, create_at=now, update_at=now, name=filename,
-            extension=PurePosixPath(filename).suffix.removeprefix(".").lower(), size=len(data),
-            mime_type=mimetypes.guess_type(filename)[0] or "application/octet-stream",
+            id=file_id or new_id(), creator_id=context.user_id, channel_id=channel_id, create_at=now, update_at=now,
+            name=filename, extension=PurePosixPath(filename).suffix.removeprefix(".").lower(),
+            size=len(data), mime_type=mimetypes.guess_type(filename)[0] or "application/octet-stream",
         )  # fmt: skip
         decision = await self._host.ask(HookName.FileWillBeUploaded, context=context, file_info=info, file_content=data)
         if decision.rejection:

@@ -22,6 +22,7 @@ from mm_plugin.devserver.api_posts import post_list
 from mm_plugin.devserver.api_server import SERVER_VERSION, manifest_message, plugin_status
 from mm_plugin.devserver.errors import denied, failed
 from mm_plugin.devserver.json_forms import fill_message, json_of
+from mm_plugin.devserver.rest_more import MORE_ROUTES
 from mm_plugin.devserver.rest_request import COOKIE, Call, answer_unknown, error_response
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.messages.commands import CommandArgs
@@ -47,7 +48,7 @@ _FAULT = failed("api.context.internal.app_error", "The server failed; its log sa
 def rest_app(app: App) -> Starlette:
     """Return the ASGI app of a server's REST door."""
 
-    def route(method: str, path: str, answer: _Answer, *, public: bool = False) -> Route:
+    def route(method: str, path: str, answer: _Answer, *, public: bool = False, prefix: str = "/api/v4") -> Route:
         async def endpoint(request: Request) -> Response:
             call = Call(app, request)
             try:
@@ -63,7 +64,7 @@ def rest_app(app: App) -> Starlette:
             response.headers["X-Version-Id"] = SERVER_VERSION
             return response
 
-        return Route(f"/api/v4{path}", endpoint, methods=[method])
+        return Route(f"{prefix}{path}", endpoint, methods=[method])
 
     return Starlette(
         routes=[
@@ -95,6 +96,7 @@ def rest_app(app: App) -> Starlette:
             route("POST", "/commands/execute", _execute_command),
             route("GET", "/plugins", _plugins),
             route("GET", "/plugins/statuses", _plugin_statuses),
+            *(route(more.method, more.path, more.answer, public=more.public, prefix="") for more in MORE_ROUTES),
         ],
         exception_handlers={HTTPException: answer_unknown},
     )

@@ -98,6 +98,10 @@ class Call:
         """Return a parameter of the query."""
         return self._request.query_params.get(name, default)
 
+    def header(self, name: str) -> str:
+        """Return a header; empty where it is not there."""
+        return self._request.headers.get(name, "")
+
     def paging(self) -> tuple[int, int]:
         """Return page and per_page of the query.
 
