@@ -51,7 +51,7 @@ async def link_on_port(link: HostLink, *, limit_s: float = 20) -> AsyncGenerator
 @asynccontextmanager
 async def handler_on_port(handler: HTTPHandler | None, *, limit_s: float = 20) -> AsyncGenerator[int]:
     """Serve the gateway with a plugin ``p`` whose ``serve_http`` is this handler; gives the port."""
-    async with served(handler) as link, link_on_port(link, limit_s=limit_s) as port:
+    async with served(handler, limit_s=limit_s) as link, link_on_port(link, limit_s=limit_s) as port:
         yield port
 
 

@@ -37,10 +37,12 @@ class _NoAPI:
 
 
 @asynccontextmanager
-async def served(handler: HTTPHandler | None, *, on_http: OnHTTP | None = None) -> AsyncGenerator[HostLink]:
+async def served(
+    handler: HTTPHandler | None, *, on_http: OnHTTP | None = None, limit_s: float = 20
+) -> AsyncGenerator[HostLink]:
     """Serve HTTP with ``handler``, or with ``on_http`` in its place; gives the host's end of the link."""
     plugin, host = memory_link(_NoAPI())
-    with anyio.fail_after(20):
+    with anyio.fail_after(limit_s):
         async with anyio.create_task_group() as tasks:
             await tasks.start(plugin.serve, _Plugin(on_http or partial(run_http, handler=handler)))
             yield host
