@@ -8,8 +8,10 @@ threads.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
+from types import FrameType
 from typing import Generic, TypeVar
 
 import anyio
@@ -17,11 +19,34 @@ import anyio.lowlevel
 from anyio import CapacityLimiter, from_thread, to_thread
 
 from mm_plugin import limits
+from mm_plugin.hooks.source_places import LIBRARIES
+from mm_plugin.hooks.work_name import work_name
 from mm_plugin.transport.thread_calls import ThreadCalls
 
-__all__ = ("HookThreads",)
+__all__ = ("HookThreads", "threads_at_work")
 
 _T = TypeVar("_T")
+
+_current_frames = sys._current_frames  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the only way
+#: What each thread of this process does for an author, by its identifier.
+_at_work: dict[int, str] = {}
+
+
+def threads_at_work() -> list[tuple[str, str]]:
+    """Return what the threads of this process do for authors, ``hook X`` or ``background work x``, and where they are.
+
+    Where is ``file:line in function``, of the innermost frame that is no library's.
+    """
+    frames = _current_frames()
+    return [(work, _place(frames.get(thread))) for thread, work in list(_at_work.items())]
+
+
+def _place(frame: FrameType | None) -> str:
+    innermost = frame
+    while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+        frame = frame.f_back
+    frame = frame or innermost
+    return "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 class HookThreads:
@@ -58,7 +83,7 @@ class HookThreads:
 class _Job(Generic[_T]):
     """One function and its slot, which the last of the two sides to leave gives back."""
 
-    __slots__ = ("_abandoned", "_calls", "_function", "_lock", "_running", "_slots", "_token")
+    __slots__ = ("_abandoned", "_calls", "_function", "_lock", "_running", "_slots", "_token", "_work")
 
     def __init__(self, function: Callable[[], _T], slots: CapacityLimiter) -> None:
         self._function = function
@@ -68,6 +93,7 @@ class _Job(Generic[_T]):
         self._abandoned = False
         self._calls = ThreadCalls(anyio.current_effective_deadline())
         self._token = anyio.lowlevel.current_token()
+        self._work = work_name()
 
     def run(self) -> tuple[_T]:
         """Run the function; called in the thread. Boxed, because Trio takes no awaitable for a thread's result."""
@@ -75,6 +101,8 @@ class _Job(Generic[_T]):
             if self._abandoned:
                 raise RuntimeError("the call was given up before its thread began")
             self._running = True
+        if self._work:
+            _at_work[get_ident()] = self._work
         try:
             return (self._calls.run(self._function),)
         except Exception:
@@ -82,6 +110,7 @@ class _Job(Generic[_T]):
         except BaseException as error:  # in the loop it would end the task that waits, or all of the loop
             raise RuntimeError(f"a blocking handler cannot end anything by {type(error).__name__}") from error
         finally:
+            _at_work.pop(get_ident(), None)
             with self._lock:
                 self._running = False
                 late = self._was_abandoned()

@@ -23,6 +23,7 @@ from mm_plugin.hooks.dispatch import Handler
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.threads import HookThreads
+from mm_plugin.hooks.work_name import set_hook
 from mm_plugin.plugin.background import Background, Every
 from mm_plugin.plugin.plugin import Attachment
 from mm_plugin.transport.interceptors import CallDirection, CallInfo, Interceptors
@@ -109,11 +110,12 @@ class Activation:
             async with anyio.create_task_group() as tasks:
                 self._attachment.task_group = tasks
                 self._attachment.background = Background(tasks)
+                self._watch.background_parent = anyio.get_current_task().id
                 period.opened.set()
                 await period.close_asked.wait()
                 tasks.cancel_scope.cancel()
         finally:
-            self._attachment.task_group = self._attachment.background = None
+            self._attachment.task_group = self._attachment.background = self._watch.background_parent = None
             period.closed.set()
 
     # -- the hooks --------------------------------------------------------------------------------------------
@@ -154,6 +156,7 @@ class Activation:
         for prepare in self._preparations:
             await prepare()
         await self._configure()
+        set_hook(HookName.OnActivate)  # again, after the call within this one
         return await self._author(HookName.OnActivate)
 
     async def deactivate(self) -> object:

@@ -25,6 +25,7 @@ from anyio import from_thread
 from mm_plugin import limits
 from mm_plugin.exceptions import DeclarationError
 from mm_plugin.hooks.threads import HookThreads
+from mm_plugin.hooks.work_name import set_background
 from mm_plugin.plugin.declared import call, marked, marks_of_class
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Every:
     on_crash: OnCrash
 
 
-def every(*, seconds: float, at_start: bool = True, on_crash: OnCrash = OnCrash.STOP) -> Callable[[_F], _F]:
+def every(seconds: float, *, at_start: bool = True, on_crash: OnCrash = OnCrash.STOP) -> Callable[[_F], _F]:
     """Run a method of a Plugin at intervals, from the moment on_activate has succeeded until on_deactivate has ended.
 
     Starts keep to a grid of ``seconds`` and do not drift. A run never overlaps the one before: starts that fall into
@@ -76,8 +77,12 @@ def every(*, seconds: float, at_start: bool = True, on_crash: OnCrash = OnCrash.
         on_crash: What a run that raises leads to; with RESTART the next start on the grid after a pause.
 
     Raises:
-        DeclarationError: By the ``class`` statement: the method takes arguments, or ``seconds`` is not above 0.
+        DeclarationError: ``@every`` stands there without its seconds. By the ``class`` statement: the method takes
+            arguments, or ``seconds`` is not above 0.
     """
+    if callable(seconds):
+        name = getattr(seconds, "__qualname__", repr(seconds))
+        raise DeclarationError(f"{name}: @every needs its seconds, such as @every(seconds=60)")
     return lambda function: marked(function, _ATTRIBUTE, Every(seconds, at_start, on_crash))
 
 
@@ -193,6 +198,7 @@ class Background:
             from_thread.run_sync(start)
 
     async def _run(self, function: Callable[[], object], name: str, on_crash: OnCrash) -> None:
+        set_background(name)
         crashes = Crashes()
         while True:
             try:
@@ -210,6 +216,7 @@ class Background:
         Raises:
             Exception: What a run raised, where ``mark`` does not say otherwise.
         """
+        set_background(name)
         crashes = Crashes()
         start = self._clock.now()
         tick = 0 if mark.at_start else 1

@@ -166,7 +166,8 @@ class PluginRuntime:
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._watch.run, name="loop watch")
             await tasks.start(self._dispatcher.run, name="handlers")
-            await self._activation.run(task_status=task_status)
+            await tasks.start(self._activation.run, name="activation")  # the parent of background tasks alone
+            task_status.started()
 
     async def deactivate(self) -> None:
         """Run on_deactivate if it has not run, then cancel and join the activation's group; a failure is logged."""

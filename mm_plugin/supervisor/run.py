@@ -3,13 +3,13 @@
 Job:    start the event loop; cookie, signals, host watch, standard output, logs, exit code.
 Layer:  supervisor (process layer), the part that a test leaves out.
 Output: the handshake as the first line on standard output; hclog lines on standard error; exit code 0 after an orderly
-        stop, 1 after a crash, a wrong environment or a stop that overran its time.
+        stop, 1 after a crash, a wrong environment, or a stop that overran its time or left a thread of the author's
+        running.
 See:    docs/explanation/lifecycle.md
 """
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import sys
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 import anyio
 
-from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError, NotMagicCookieError
+from mm_plugin.hooks.threads import threads_at_work
 from mm_plugin.plugin.runtime import PluginRuntime
 from mm_plugin.settings import BACKEND, COOKIE_KEY, COOKIE_VALUE, RuntimeConfig, load_runtime_config
 from mm_plugin.supervisor.host_watch import guard_against_lost_host, watch_host
@@ -31,6 +31,7 @@ from mm_plugin.supervisor.signals import leave_interrupts_to_the_host, watch_sig
 from mm_plugin.supervisor.stdio import StdoutClaim, claim_stdout
 from mm_plugin.supervisor.stop import StopControl
 from mm_plugin.supervisor.supervise import supervise
+from mm_plugin.supervisor.watchdog import Watchdog
 from mm_plugin.transport.goplugin.cookie import check_cookie
 from mm_plugin.transport.goplugin.plugin_end import open_plugin_link
 from mm_plugin.transport.goplugin.versions import negotiate_version
@@ -58,7 +59,8 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
 
     Raises:
         SystemExit: With 1, after a line on standard error, where the process was not started by a host, where the
-            environment is wrong, or after a crash. After an orderly stop it returns.
+            environment is wrong, after a crash, or where a thread of a hook or of background work has not returned by
+            the end of the stop. After an orderly stop it returns.
     """
     parent = os.getppid()  # first of all, so that a host that dies now is missed
     try:
@@ -74,13 +76,18 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
     except (NotMagicCookieError, ConfigurationError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
-    stop = partial(StopControl, on_deadline=_end_process_after)
-    guard_against_lost_host(parent, _end_process_after)
+    watchdog = Watchdog()
+    guard_against_lost_host(parent, watchdog.end_after)
     try:
-        anyio.run(partial(_serve, plugin_class, config, stdout, stop, parent=parent), **event_loop)
+        anyio.run(partial(_serve, plugin_class, config, stdout, watchdog, parent=parent), **event_loop)
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was, sys.exit in a task included
         _report(error)
         raise SystemExit(1) from None
+    stuck = threads_at_work()
+    for work, place in stuck:
+        logger.error("the stop left a thread behind: %s does not return, at %s", work, place)
+    if stuck:
+        raise SystemExit(1)
 
 
 async def serve_plugin(plugin_class: type[Plugin], config: RuntimeConfig | None = None) -> None:
@@ -101,7 +108,7 @@ async def serve_plugin(plugin_class: type[Plugin], config: RuntimeConfig | None 
     config = config or load_runtime_config(os.environ)
     stdout = claim_stdout()
     try:
-        await _serve(plugin_class, config, stdout, StopControl, parent=None)
+        await _serve(plugin_class, config, stdout, None, parent=None)
     finally:
         stdout.restore()
 
@@ -110,12 +117,13 @@ async def _serve(
     plugin_class: type[Plugin],
     config: RuntimeConfig,
     stdout: StdoutClaim,
-    make_stop: type[StopControl] | partial[StopControl],
+    watchdog: Watchdog | None,
     *,
     parent: int | None,
 ) -> None:
     """Serve a plugin with its process layer; with a parent it is the host, which owns Ctrl-C and is watched."""
-    stop = make_stop()
+    end_after = None if watchdog is None else watchdog.end_after
+    stop = StopControl(on_deadline=end_after)
     version = negotiate_version(os.environ, APP_PROTOCOL_VERSIONS)
     async with (
         open_plugin_link(config, os.environ, app_version=version) as (link, handshake),
@@ -128,7 +136,7 @@ async def _serve(
                     stop,
                     within_s=config.stop_grace_s,
                     obey_interrupts=parent is None,
-                    on_signal=None if parent is None else _end_process_after,
+                    on_signal=end_after,
                 ),
                 name="signals",
             )
@@ -164,14 +172,6 @@ def _event_loop(name: str) -> _EventLoop:
     if name == "uvloop":
         return {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
     return {"backend": name or "asyncio"}
-
-
-def _end_process_after(seconds: float) -> None:
-    """End the process with the stacks of its threads on standard error, unless it has ended by itself by then.
-
-    The watch is C code: it works while the event loop is blocked or a worker thread keeps the interpreter waiting.
-    """
-    faulthandler.dump_traceback_later(seconds + limits.stop_overrun_s, exit=True)
 
 
 def _report(error: BaseException) -> None:

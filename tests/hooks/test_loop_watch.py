@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from mm_plugin._proto.services import hook_methods
-from mm_plugin.hooks.loop_watch import LoopWatch, _find_hook
+from mm_plugin.hooks.loop_watch import LoopWatch, _find_work
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
@@ -144,12 +144,12 @@ async def test_who_stands_in_a_debugger_is_left_alone() -> None:
     found: list[object] = []
 
     async def hook() -> None:
-        found.append(_find_hook(sys._getframe()))
+        found.append(_find_work(sys._getframe()))
         exec(
-            "look(frame())", {"__name__": "pdb", "look": lambda f: found.append(_find_hook(f)), "frame": sys._getframe}
+            "look(frame())", {"__name__": "pdb", "look": lambda f: found.append(_find_work(f)), "frame": sys._getframe}
         )
 
     await LoopWatch().guard("OnInstall", hook())
     assert isinstance(found[0], tuple)
-    assert found[0][0] == "OnInstall"
+    assert found[0][0] == "hook OnInstall"
     assert found[1] is None

@@ -47,6 +47,14 @@ class Sample(Plugin):
         self.logger.info("deactivated")
         if "slow" in wishes:
             await anyio.sleep_forever()
+        if "block-stop" in wishes:
+            self.logger.info("blocking the stop")
+            time.sleep(60)  # noqa: ASYNC251
+
+    async def on_send_daily_telemetry(self) -> None:
+        if "block-hook" in wishes:
+            self.logger.info("blocking")
+            time.sleep(60)  # noqa: ASYNC251
 
     async def serve_http(self, request: Request, response: Response, /) -> None:
         await response.write(b"begun")
