@@ -18,7 +18,15 @@ from pathlib import Path
 from mm_plugin.exceptions import ConfigurationError, ManifestError
 from mm_plugin.messages.manifest import Manifest, ManifestServer, PythonSettings
 
-__all__ = ("find_interpreter", "find_script", "is_python_plugin", "platform_name", "plugin_command")
+__all__ = (
+    "find_interpreter",
+    "find_script",
+    "is_python_plugin",
+    "machine_interpreter",
+    "platform_name",
+    "plugin_command",
+    "requirements_to_install",
+)
 
 _VENVS = ("venv", ".venv")
 _INTERPRETERS = ("bin/python", "bin/python3")
@@ -38,7 +46,9 @@ def is_python_plugin(manifest: Manifest) -> bool:
     return server is not None and (server.runtime == "python" or server.executable_for(platform_name()).endswith(".py"))
 
 
-def plugin_command(bundle: Path, manifest: Manifest, *, fallback: Path | None = None) -> list[str]:
+def plugin_command(
+    bundle: Path, manifest: Manifest, *, fallback: Path | None = None, installed: Path | None = None
+) -> list[str]:
     """Return the command line that starts a plugin.
 
     Args:
@@ -46,6 +56,7 @@ def plugin_command(bundle: Path, manifest: Manifest, *, fallback: Path | None = 
         manifest: What the bundle says about itself.
         fallback: The interpreter to take where the bundle has none of its own, before PATH is searched; a developer's
             tool gives its own, ``Path(sys.executable)``, which certainly has this package.
+        installed: The interpreter of an environment that was made of ``requirements_to_install``.
 
     Raises:
         ManifestError: The plugin has no server side, or what it names is not to be run.
@@ -56,7 +67,7 @@ def plugin_command(bundle: Path, manifest: Manifest, *, fallback: Path | None = 
         raise ManifestError(f"{bundle}: server: is missing; expected the plugin's server side, there is nothing to run")
     script = find_script(bundle, server)
     if is_python_plugin(manifest):
-        return [str(_interpreter_for(bundle, server.python, fallback)), str(script)]
+        return [str(installed or _interpreter_for(bundle, server.python, fallback)), str(script)]
     if not os.access(script, os.X_OK):
         raise ManifestError(
             f"{bundle}: server.executable: {script} cannot be executed; make it executable with: chmod +x {script}, "
@@ -65,13 +76,39 @@ def plugin_command(bundle: Path, manifest: Manifest, *, fallback: Path | None = 
     return [str(script)]
 
 
+def requirements_to_install(bundle: Path, manifest: Manifest) -> Path | None:
+    """Return the requirements file of a plugin that asks for a virtual environment and brings none; else None.
+
+    Raises:
+        ManifestError: A path leads out of the bundle, or the file is not there.
+    """
+    server = manifest.server
+    if server is None or not is_python_plugin(manifest) or server.python.dependency_mode != "venv":
+        return None
+    find_script(bundle, server)  # before anything is installed for it
+    requirements = _requirements(bundle, server.python)
+    venv_path = server.python.venv_path
+    venvs = [_inside(bundle, venv_path, f"{bundle}: server.python.venv_path")] if venv_path else _own_venvs(bundle)
+    return None if any(venv.is_dir() for venv in venvs) else requirements
+
+
+def _own_venvs(bundle: Path) -> list[Path]:
+    return [bundle / name for name in _VENVS]
+
+
+def _requirements(bundle: Path, python: PythonSettings) -> Path | None:
+    if not python.requirements_path:
+        return None
+    where = f"{bundle}: server.python.requirements_path"
+    path = _inside(bundle, python.requirements_path, where)
+    if not path.is_file():
+        raise ManifestError(f"{where}: there is no file {python.requirements_path!r} in the bundle")
+    return path
+
+
 def _interpreter_for(bundle: Path, python: PythonSettings, fallback: Path | None) -> Path:
     """Return the interpreter that ``server.python`` asks for; what it names must be there."""
-    requirements = python.requirements_path
-    if requirements:
-        where = f"{bundle}: server.python.requirements_path"
-        if not _inside(bundle, requirements, where).is_file():
-            raise ManifestError(f"{where}: there is no file {requirements!r} in the bundle")
+    requirements = python.requirements_path if _requirements(bundle, python) else ""
     match python.dependency_mode:
         case "system" | "bundled" if python.venv_path:
             raise ManifestError(
@@ -79,8 +116,8 @@ def _interpreter_for(bundle: Path, python: PythonSettings, fallback: Path | None
                 f'"{python.dependency_mode}"; leave one of the two out'
             )
         case "system" | "bundled":
-            return _outside_the_bundle(bundle, fallback, None)
-        case "venv" if not python.venv_path and not any((bundle / venv).is_dir() for venv in _VENVS):
+            return machine_interpreter(bundle, fallback)
+        case "venv" if not python.venv_path and not any(venv.is_dir() for venv in _own_venvs(bundle)):
             install = f" && venv/bin/pip install -r {requirements}" if requirements else ""
             raise ManifestError(
                 f'{bundle}: server.python.dependency_mode: expected a virtual environment for "venv", found neither '
@@ -146,10 +183,15 @@ def find_interpreter(
         found = _in_venv(root / name)
         if found is not None:
             return found
-    return _outside_the_bundle(bundle, fallback, search_path)
+    return machine_interpreter(bundle, fallback, search_path)
 
 
-def _outside_the_bundle(bundle: Path, fallback: Path | None, search_path: str | None) -> Path:
+def machine_interpreter(bundle: Path, fallback: Path | None, search_path: str | None = None) -> Path:
+    """Return the Python that is not the bundle's own: ``fallback``, else that on PATH.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
     if fallback is not None:
         return fallback
     for name in _ON_PATH:

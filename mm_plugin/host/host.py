@@ -8,6 +8,7 @@ Errors: PluginStartError and ConfigurationError from ``start``; a plugin's later
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from mm_plugin._proto.user_pb2 import User
 
 __all__ = ("Host", "open_host", "open_plugin")
+
+logger = logging.getLogger("mm_plugin.host")
 
 
 class Host:
@@ -254,6 +257,8 @@ class Host:
         known = self._plugins.get(manifest.id)
         if known is not None and not known.state.is_over:
             raise ConfigurationError(f"{bundle}: a plugin of the id {manifest.id} runs already, from {known.bundle}")
+        for warning in manifest.warnings:
+            logger.warning("%s", warning)
         api = PluginHTTP(
             self._api(manifest),
             caller=manifest.id,
@@ -311,7 +316,7 @@ async def open_host(
         api: Makes what answers the API calls of one plugin, all but PluginHTTP, which the host answers.
         options: The operator's choices.
         wire: How calls are carried; gRPC where None.
-        on_change: Called after each change of a plugin's state; must not raise.
+        on_change: Called after each change of a plugin's state; what it raises is logged and changes nothing.
     """
     options = options or HostOptions()
     wire = wire or grpc_wire(message_limit_octets=options.message_limit_octets, api_unix_socket=options.api_unix_socket)

@@ -28,6 +28,7 @@ from mm_plugin.host.environment import plugin_environment
 from mm_plugin.host.faults import FaultyAPI, FaultyLink
 from mm_plugin.host.find import is_python_plugin, plugin_command
 from mm_plugin.host.hook_client import HookClient
+from mm_plugin.host.installing import installed_interpreter
 from mm_plugin.host.options import HostOptions
 from mm_plugin.host.process import PluginProcess, spawn_plugin
 from mm_plugin.host.python_version import check_python_version
@@ -87,6 +88,10 @@ class Observer(Protocol):
 
     def on_spawned(self, pid: int | None) -> None:
         """There is a process, or (None) no more."""
+        ...
+
+    def on_installing(self, what: str) -> None:
+        """Something is being installed before there can be a process, which may take long."""
         ...
 
     def on_running(self, hooks: HookClient, link: HostLink) -> None:
@@ -157,12 +162,24 @@ class Life:
         demanded = self._is_python if options.require_api_secret is None else options.require_api_secret
         api = self._api if options.faults is None else FaultyAPI(self._api, options.faults)
         try:
-            command = plugin_command(self._bundle, self._manifest, fallback=options.interpreter)
+            installed = await installed_interpreter(
+                self._bundle,
+                self._manifest,
+                options,
+                guard=self._guard,
+                begin=self._observer.on_installing,
+                wait_stop=self._stop.wait,
+            )
+            if self._stop.made:
+                return self._end
+            command = plugin_command(self._bundle, self._manifest, fallback=options.interpreter, installed=installed)
             server = self._manifest.server
             if self._is_python and server is not None:
                 await check_python_version(self._bundle, Path(command[0]), server.python_version)
             async with self._wire.serve_api(api, secret=secret if demanded else "") as api_target:
                 await self._run_process(command, api_target, secret)
+        except PluginStartError as error:
+            self._start_failed(error)
         except (ConfigurationError, OSError) as error:
             self._end = LifeEnd(PluginState.FAILED_TO_START, str(error))
         return self._end

@@ -20,6 +20,8 @@ class HostOptions:
     Attributes:
         interpreter: The Python for bundles without one of their own; None searches PATH. A developer's tool gives
             ``Path(sys.executable)``.
+        environments: Folder for the virtual environments of plugins whose manifest says
+            ``"dependency_mode": "venv"`` with a requirements file, and that bring none; None makes none, as the server.
         environment: Variables for the plugins, on top of the host's own environment.
         log_level: What MATTERMOST_PLUGIN_LOG_LEVEL says.
         start_timeout_s: From the start of a process to its handshake line.
@@ -40,6 +42,7 @@ class HostOptions:
     """
 
     interpreter: Path | None = None
+    environments: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     log_level: str = "INFO"
     start_timeout_s: float = limits.host_start_timeout_s

@@ -5,7 +5,7 @@ Layer:  host.
 Input:  hclog JSON lines (``@level``, ``@message``, ``@timestamp``, further keys), text that starts with a level in
         brackets, or anything else (go-plugin, log_entry.go; reference of the Go host, section 1.10).
 Output: records whose ``fields`` attribute holds the further keys. A line of no known form is INFO, where the Go host
-        makes it DEBUG: what an author prints must be seen.
+        makes it DEBUG: what an author prints must be seen. A traceback is ERROR as a whole, up to its last line.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _LEVELS = {
 }
 _PREFIXES = {f"[{name.upper()}]": level for name, level in _LEVELS.items()}
 _CRASHES = ("panic: ", "fatal error: ", "Fatal Python error: ", "Traceback (most recent call last)")
+
+#: Stand between the parts of one traceback, with its causes.
+_BETWEEN_CRASHES = ("During handling of the above exception", "The above exception was the direct cause")
 
 
 def parse_log_line(line: str) -> tuple[int, str, Mapping[str, object]]:
@@ -69,6 +72,7 @@ class PluginLog:
     def __init__(self, plugin_id: str) -> None:
         self.logger = logging.getLogger(f"mm_plugin.host.plugin.{plugin_id}")
         self._tail: deque[str] = deque(maxlen=limits.stderr_tail_lines)
+        self._crashing = False
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -81,6 +85,11 @@ class PluginLog:
         if not line.strip():
             return
         level, message, fields = parse_log_line(line)
+        if level == logging.INFO and message == line and (self._crashing or line.startswith(_BETWEEN_CRASHES)):
+            level = logging.ERROR
+            self._crashing = line.startswith((" ", "Current thread", "Thread", *_BETWEEN_CRASHES))
+        else:
+            self._crashing = line.startswith(_CRASHES)
         readable = " ".join((message, *(f"{key}={value}" for key, value in fields.items())))
         self._tail.append(readable[: limits.stderr_tail_characters])
         self.logger.log(level, "%s", readable, extra={"fields": fields})

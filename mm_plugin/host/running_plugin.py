@@ -41,7 +41,7 @@ class RunningPlugin:
         wire: How the calls are carried.
         options: The operator's choices.
         guard: Ends the process should the host be killed.
-        on_change: Called after each change of state; must not raise.
+        on_change: Called after each change of state; what it raises is logged and changes nothing.
     """
 
     def __init__(
@@ -237,6 +237,12 @@ class RunningPlugin:
         """See Observer."""
         self._pid = pid
 
+    def on_installing(self, what: str) -> None:
+        """See Observer."""
+        self._reason = f"Installing {what} into a virtual environment of its own, once; this may take a while"
+        logger.info("plugin %s: %s", self.id, self._reason)
+        self._become(PluginState.STARTING)
+
     def on_running(self, hooks: HookClient, link: HostLink) -> None:
         """See Observer."""
         self._hooks, self._link = hooks, link
@@ -258,5 +264,10 @@ class RunningPlugin:
         self._state = state
         self._changed.set()
         self._changed = anyio.Event()
-        if self._on_change is not None:
+        if self._on_change is None:
+            return
+        try:
             self._on_change(self)
+        except Exception:
+            # Whoever looks on must not change the life: a plugin that stays STARTING would be waited for for ever.
+            logger.exception("on_change failed for plugin %s, now %s", self.id, state.name)

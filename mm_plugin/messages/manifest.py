@@ -3,14 +3,14 @@
 Job:    say what a bundle claims about itself, and refuse what the server would refuse.
 Layer:  messages. Reads one file; no event loop, no third-party model library.
 Input:  the bundle's folder, or the manifest's octets.
-Output: Manifest. Unknown keys are ignored, as the server ignores them.
+Output: Manifest. Unknown keys are ignored, as the server ignores them, and told in ``warnings``.
 Errors: ManifestError, one sentence with file, line, field (dotted path) and what was expected.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,15 @@ _ID = re.compile(r"[a-zA-Z0-9_.-]{3,190}")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _RUNTIMES = ("", "go", "python")
 _DEPENDENCY_MODES = ("", "system", "venv", "bundled")
+#: The fields that the server knows, by section; what is inside settings_schema, webapp and props is the author's.
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "": (
+        "id", "name", "description", "homepage_url", "support_url", "release_notes_url", "icon_path", "version",
+        "min_server_version", "server", "webapp", "settings_schema", "props", "$schema",
+    ),
+    "server": ("executable", "executables", "runtime", "python_version", "python"),
+    "server.python": ("dependency_mode", "venv_path", "requirements_path"),
+}  # fmt: skip
 
 
 def _empty() -> JSONObject:
@@ -84,6 +93,7 @@ class Manifest:
         server: None where the plugin has no server side.
         settings_schema: The System Console's settings, kept as they are.
         props: Free values, kept as they are.
+        warnings: One sentence for each field that is unknown, and so ignored.
     """
 
     id: str
@@ -98,6 +108,7 @@ class Manifest:
     server: ManifestServer | None = None
     settings_schema: JSONObject = field(default_factory=_empty)
     props: JSONObject = field(default_factory=_empty)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
 def load_manifest(bundle: Path) -> Manifest:
@@ -153,7 +164,28 @@ def parse_manifest(octets: bytes, *, where: str = FILE_NAME) -> Manifest:
         server=_server(root.section("server")),
         settings_schema=root.mapping("settings_schema"),
         props=root.mapping("props"),
+        warnings=tuple(_unknown_fields(root)),
     )
+
+
+def _unknown_fields(section: _Section) -> Iterator[str]:
+    """Say of each field that no section of this name has what was probably meant."""
+    for name in section.names:
+        if name not in _FIELDS[section.path]:
+            yield f"{section.place(name)}: is no field of a manifest and is ignored{_meant(section.path, name)}"
+        elif f"{section.path}.{name}".lstrip(".") in _FIELDS:
+            inner = section.section(name)
+            yield from () if inner is None else _unknown_fields(inner)
+
+
+def _meant(path: str, name: str) -> str:
+    from difflib import get_close_matches
+
+    paths = {field: f"{section}.{field}".lstrip(".") for section, fields in _FIELDS.items() for field in fields}
+    for known in (_FIELDS[path], tuple(paths)):
+        for close in get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.7):
+            return f"; did you mean {close if known is _FIELDS[path] else paths[close]}?"
+    return ""
 
 
 def _server(section: _Section | None) -> ManifestServer | None:
@@ -189,8 +221,19 @@ class _Section:
         self._whole = whole
         self._path = path
 
+    @property
+    def path(self) -> str:
+        return ".".join(self._path)
+
+    @property
+    def names(self) -> Iterable[str]:
+        return self._fields
+
+    def place(self, name: str) -> str:
+        return self._whole.place((*self._path, name))
+
     def wrong(self, name: str, text: str) -> NoReturn:
-        raise ManifestError(f"{self._whole.place((*self._path, name))}: {text}")
+        raise ManifestError(f"{self.place(name)}: {text}")
 
     def text(self, name: str, *, required: str = "") -> str:
         value = self._fields.get(name)

@@ -195,3 +195,24 @@ async def test_no_start_while_stopping(tmp_path: Path) -> None:
                 tasks.start_soon(restart)
                 assert await plugin.wait_change() is PluginState.STOPPING
                 await host.aclose()
+
+
+async def test_an_observer_that_raises_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What on_change raises, from the first state on, is logged; the plugin starts, stops and is waited for as ever."""
+
+    def fail(plugin: RunningPlugin) -> None:
+        raise ZeroDivisionError(plugin.state.name)
+
+    with anyio.fail_after(20):
+        async with open_host(api, options=QUICK, wire=StubWire(StubPlugin()).wire, on_change=fail) as host:
+            await host.start(write_bundle(tmp_path))
+    told = [record.exc_info[1].args[0] for record in caplog.records if record.exc_info and record.exc_info[1]]
+    assert told == ["STARTING", "RUNNING", "STOPPING", "NOT_RUNNING"]
+
+
+async def test_unknown_fields_of_a_manifest_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin whose manifest has a misspelt field starts, and the log says what was probably meant."""
+    async with open_host(api, options=QUICK, wire=StubWire(StubPlugin()).wire) as host:
+        await host.start(write_bundle(tmp_path, pyhton_version="3.11"))
+    assert "server.pyhton_version: is no field of a manifest" in caplog.text
+    assert "did you mean python_version?" in caplog.text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import signal
+import socket
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +26,12 @@ from mm_plugin.host.options import HostOptions
 from mm_plugin.host.python_version import check_python_version
 from mm_plugin.host.supervision import SupervisionRules
 from mm_plugin.messages.manifest import parse_manifest
+from mm_plugin.settings import load_runtime_config
 from mm_plugin.transport.grpc.api_end import open_api, open_api_server
-from mm_plugin.transport.link import CallFailure
-from mm_plugin.wire.handshake import parse_handshake_line
+from mm_plugin.transport.link import CallFailure, HostLink
+from mm_plugin.wire.handshake import Handshake, parse_handshake_line
 from tests.host.guard_plugin import ROOT
-from tests.host.stubs import NoAPI, write_bundle
+from tests.host.stubs import QUICK, NoAPI, StubWire, write_bundle
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -157,6 +161,12 @@ manifest_case("a version is none", '{"id": "x.y", "name": "x", "version": "1"}')
 manifest_case("server names no program", '{"id": "x.y", "name": "x", "server": {"runtime": "go"}}')
 
 
+@case("a field that there is not")
+async def _unknown_field(folder: Path) -> str:
+    manifest = parse_manifest(b'{"id": "x.y", "name": "x", "server": {"executable": "x", "runtme": "go"}}')
+    return " ".join(manifest.warnings)
+
+
 # -- what the manifest names ----------------------------------------------------------------------------------
 
 
@@ -239,6 +249,41 @@ async def _wrong_fault(folder: Path) -> str:
     return str(raised.value)
 
 
+@case("a fault switch with a value too many")
+async def _full_fault(folder: Path) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        parse_faults(["kv_full=1"])
+    return str(raised.value)
+
+
+@case("the port is taken")
+async def _taken_port(folder: Path) -> str:
+    from mm_plugin.devserver.server import open_doorway
+
+    async def app(scope: object, receive: object, send: object) -> None: ...
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigurationError) as raised:
+        async with open_doorway(app, "127.0.0.1", taken.getsockname()[1]):
+            pass
+    return str(raised.value)
+
+
+# -- the plugin's environment ---------------------------------------------------------------------------------
+
+
+def environment_case(cause: str, name: str) -> None:
+    @case(cause)
+    async def provoke(folder: Path) -> str:
+        with pytest.raises(ConfigurationError) as raised:
+            load_runtime_config({name: "nonsense"})
+        return str(raised.value)
+
+
+environment_case("a log level that is none", "MATTERMOST_PLUGIN_LOG_LEVEL")
+environment_case("a hook timeout that is none", "MATTERMOST_PLUGIN_HOOK_TIMEOUT")
+environment_case("an event loop that is none", "MM_PLUGIN_BACKEND")
+
+
 # -- the handshake and the start ------------------------------------------------------------------------------
 
 
@@ -248,6 +293,29 @@ async def _not_runnable(folder: Path) -> str:
     (bundle / "x").write_text("#!/nowhere/interpreter\n")
     (bundle / "x").chmod(0o755)
     return await error_of(bundle)
+
+
+async def installation_error(folder: Path, base: str = sys.executable) -> str:
+    bundle = write_bundle(folder / "x", python={"dependency_mode": "venv", "requirements_path": "r.txt"})
+    (bundle / "r.txt").write_text("--no-index\nnonsense\n")
+    return await error_of(bundle, interpreter=Path(base), environments=folder / "cache")
+
+
+@case("its environment cannot be made")
+async def _no_environment(folder: Path) -> str:
+    return await installation_error(folder, base="/bin/false")
+
+
+@case("its requirements cannot be installed")
+async def _not_installed(folder: Path) -> str:
+    return await installation_error(folder)
+
+
+@case("its installation takes too long")
+async def _slow_installation(folder: Path) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mm_plugin.limits.host_install_s", 0.01)
+        return await installation_error(folder)
 
 
 @case("a package is missing")
@@ -281,6 +349,20 @@ line_case("a socket without a path", "1|1|unix||grpc")
 start_case("another app version", says_first("1|2|tcp|127.0.0.1:1|grpc"))
 start_case("net/rpc", says_first("1|1|tcp|127.0.0.1:1|netrpc"))
 start_case("TLS", says_first("1|1|tcp|127.0.0.1:1|grpc|" + "A" * 60))
+
+
+@case("its link cannot be opened")
+async def _no_link(folder: Path) -> str:
+    def open_link(handshake: Handshake) -> AbstractAsyncContextManager[HostLink]:
+        raise OSError("no descriptor is left")
+
+    wire = replace(StubWire().wire, open_link=open_link)
+    async with open_host(lambda _: NoAPI(), options=QUICK, wire=wire) as host:
+        with pytest.raises(PluginStartError) as raised:
+            await host.start(write_bundle(folder))
+    return raised.value.reason
+
+
 start_case("nobody listens there", says_first("1|1|tcp|127.0.0.1:1|grpc"))
 start_case("activation refused", REFUSES.format("raise RuntimeError('no database')"))
 start_case("it dies while it is activated", REFUSES.format("import os; os._exit(4)"))
@@ -339,3 +421,33 @@ async def test_sentence(cause: str, tmp_path: Path) -> None:
     assert "\n" not in said
     pattern = ".+?".join(re.escape(part) for part in ROWS[cause].split("…"))
     assert re.fullmatch(rf"(com\.example\.x: The plugin )?{pattern}.*", said), said
+
+
+RAISED_IN = (
+    "messages/manifest.py", "messages/manifest_text.py", "host/find.py", "host/faults.py", "host/host.py",
+    "host/installing.py", "host/life.py", "host/process.py", "host/python_version.py", "settings.py",
+    "wire/handshake.py",
+)  # fmt: skip
+#: Functions whose text argument becomes an error's.
+#: Said by a plugin that writes a handshake, not by the host that reads it.
+NOT_READ = "cannot be said in one handshake line: an address may not hold '|'"
+SAID_BY = {"ManifestError", "ConfigurationError", "HandshakeError", "PluginStartError", "wrong", "start_error", "run"}
+
+
+def sentences(module: str) -> Iterator[str]:
+    """Give the fixed parts of each error's text in a module."""
+    for node in ast.walk(ast.parse((ROOT / "mm_plugin" / module).read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in SAID_BY:
+            for argument in node.args:
+                parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+                texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+                words = (text.removeprefix("The plugin ").strip(' :;,("') for text in texts)
+                yield from (text for text in words if len(text.split()) > 2 and text != NOT_READ)
+
+
+@pytest.mark.parametrize("module", RAISED_IN)
+def test_the_page_is_complete(module: str) -> None:
+    """Every text that a manifest, a path, a handshake or a start can be refused with stands on the page."""
+    page = " ".join(PAGE.read_text().replace("`", "").split())
+    missing = [text for text in sentences(module) if text not in page]
+    assert missing == []

@@ -81,3 +81,29 @@ def test_tail_is_bounded() -> None:
     assert len(log.tail) == limits.stderr_tail_lines
     assert log.tail[0] == "6"
     assert log.tail[-1] == "x" * limits.stderr_tail_characters
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "plugin.py", line 1, in <module>
+    f()
+KeyError: 'x'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "plugin.py", line 3, in <module>
+ValueError: no luck
+printed afterwards
+Fatal Python error: Segmentation fault
+Current thread 0x1 (most recent call first):
+  File "plugin.py", line 9 in f
+"""
+
+
+def test_a_traceback_is_an_error_as_a_whole(caplog: pytest.LogCaptureFixture) -> None:
+    """With a log level of ERROR the whole traceback is seen, its last line and its causes included, and no more."""
+    caplog.set_level(logging.DEBUG, "mm_plugin")
+    log = PluginLog("com.example.x")
+    for line in TRACEBACK.splitlines():
+        log.stderr_line(line.encode())
+    assert [r.getMessage() for r in caplog.records if r.levelno != logging.ERROR] == ["printed afterwards"]

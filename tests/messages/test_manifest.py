@@ -175,3 +175,40 @@ def test_any_json(value: object) -> None:
 def test_any_octets(octets: bytes) -> None:
     """Whatever the file holds, the answer is a manifest or ManifestError."""
     check_manifest_or_error(octets)
+
+
+@pytest.mark.parametrize(
+    ("fields", "warnings"),
+    [
+        ({"nmae": 1}, ["plugin.json: line 1: nmae: is no field of a manifest and is ignored; did you mean name?"]),
+        (
+            {"server": {"executable": "x", "runtme": "python", "python": {"venv-path": "v"}}},
+            [
+                "plugin.json: line 1: server.runtme: is no field of a manifest and is ignored; did you mean runtime?",
+                "server.python.venv-path: is no field of a manifest and is ignored; did you mean venv_path?",
+            ],
+        ),
+        (
+            {"executable": "x"},
+            ["executable: is no field of a manifest and is ignored; did you mean server.executable?"],
+        ),
+        ({"Runtime": "x", "server": {"executable": "x", "Runtime": "python"}}, ["server.runtime?", "runtime?"]),
+        ({"quite_else": 1}, ["plugin.json: line 1: quite_else: is no field of a manifest and is ignored"]),
+        ({"$schema": "s", "webapp": {"x": 1}, "props": {"x": 1}, "settings_schema": {"x": 1}, "server": None}, []),
+        ({"server": {"executable": "x", "executables": {"linux-amd64": "x"}}}, []),
+    ],
+)
+def test_unknown_fields_are_told(fields: dict[str, object], warnings: list[str]) -> None:
+    """An unknown field fails nothing, but is told with its line and what was probably meant, in its section first."""
+    found = parse(**fields).warnings
+    assert len(found) == len(warnings)
+    assert all(told.endswith(wanted) for told, wanted in zip(found, warnings, strict=True)), found
+
+
+@given(st.dictionaries(st.text(max_size=12), st.none() | st.integers(), max_size=4))
+def test_any_unknown_field_is_told_once(more: dict[str, object]) -> None:
+    """Whatever other names a manifest has, each has one warning."""
+    more = {name: value for name, value in more.items() if name not in {*Manifest.__dataclass_fields__, "webapp"}}
+    found = parse(**more).warnings
+    assert len(found) == len(more)
+    assert len(parse(**more, warnings=1).warnings) == len(more) + 1
