@@ -2,7 +2,7 @@
 
 ``chaos``    a plugin takes a million calls that end in every way
 ``channel``  our channel makes a million calls to a server that answers in every way
-``gigabyte`` a gigabyte each way through ServeHTTP with flat memory
+``gigabyte`` a gigabyte each way through ServeHTTP, at the plugin's socket and through the gateway, with flat memory
 ``waiting``  a minute without credit, at the server and at the channel
 
 Each runs in a process of its own, where warnings are errors. Exit code 1 where a rule was broken: a call hung, memory
@@ -22,6 +22,7 @@ import anyio
 
 from benchmarks.channel_chaos import channel_chaos
 from benchmarks.chaos import Outcome, chaos
+from benchmarks.gateway import gateway
 from benchmarks.servers import ROOT
 from benchmarks.streaming import MEGABYTE, streaming
 from benchmarks.table import print_table
@@ -29,6 +30,7 @@ from benchmarks.waiting import waiting
 
 BACKENDS = ("asyncio", "trio")
 GROWTH = 0.05
+OCTETS = 1_000 * MEGABYTE
 GROWTH_MB = 16  # of a stream of any length, as in benchmarks/streaming.py
 
 
@@ -49,7 +51,11 @@ def _told(outcome: Outcome) -> bool:
 
 
 def _gigabyte(backend: str, _calls: int) -> bool:
-    rows = anyio.run(partial(streaming, octets=1_000 * MEGABYTE), backend, backend=backend)
+    rows = [
+        row
+        for measure in (streaming, gateway)
+        for row in anyio.run(partial(measure, octets=OCTETS), backend, backend=backend)
+    ]
     print_table({backend: rows})
     return all(row.value < GROWTH_MB for row in rows if row.unit == "MB")
 
