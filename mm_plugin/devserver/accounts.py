@@ -55,12 +55,13 @@ class Accounts:
             raise missing("app.user.missing_account.const", "The user", "GetUser")
         return public(user)
 
-    async def create(self, user: User, *, tell: bool = True) -> User:
+    async def create(self, user: User, *, tell: bool = True, user_id: str = "") -> User:
         """Add a user; ``password`` is plain text and kept as a hash.
 
         Args:
             user: Username and email must be there; id, times, roles and locale are filled in.
             tell: Whether the plugins hear of it (UserHasBeenCreated).
+            user_id: The id; "" makes a new one.
 
         Raises:
             ValidationError: A field is missing, wrong or taken.
@@ -78,7 +79,7 @@ class Accounts:
             raise invalid("model.user.is_valid.email.app_error", "An email address is needed.", "User.IsValid")
         new = User()
         new.CopyFrom(user)
-        new.id, new.username, new.email = new_id(), username, email
+        new.id, new.username, new.email = user_id or new_id(), username, email
         new.create_at = new.update_at = now_ms()
         new.delete_at = 0
         new.roles = user.roles or "system_user"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.accounts import Accounts
+from mm_plugin.devserver.configuration import Configuration
 from mm_plugin.devserver.ephemeral import EphemeralPosts
 from mm_plugin.devserver.events import Events
 from mm_plugin.devserver.filing import Filing
@@ -46,3 +47,4 @@ class App:
         self.ephemeral = EphemeralPosts(store)
         self.commands = SlashCommands(store, host, self.posting, self.ephemeral)
         self.plugins = PluginControl(host, self.commands)
+        self.configuration = Configuration(self)

@@ -94,6 +94,8 @@ def rest_app(app: App) -> Starlette:
             route("GET", "/files/{file_id}/info", _file_info),
             route("GET", "/commands", _commands),
             route("POST", "/commands/execute", _execute_command),
+            route("GET", "/config", _config),
+            route("PUT", "/config/patch", _patch_config),
             route("GET", "/plugins", _plugins),
             route("GET", "/plugins/statuses", _plugin_statuses),
             *(route(more.method, more.path, more.answer, public=more.public, prefix="") for more in MORE_ROUTES),
@@ -287,7 +289,7 @@ async def _readable_file(call: Call) -> FileInfo:
     return info
 
 
-# -- commands, plugins ----------------------------------------------------------------------------------------
+# -- commands, configuration, plugins ---------------------------------------------------------------------------
 
 
 async def _commands(call: Call) -> Response:
@@ -301,6 +303,21 @@ async def _execute_command(call: Call) -> Response:
     args.team_id = args.team_id or (await call.api.get_channel(args.channel_id)).team_id
     args.site_url = call.app.site_url
     return _one(await call.app.commands.execute(args, context=call.context))
+
+
+async def _config(call: Call) -> Response:
+    await _check_administrator(call)
+    return JSONResponse(await call.app.configuration.read())
+
+
+async def _patch_config(call: Call) -> Response:
+    await _check_administrator(call)
+    return JSONResponse(await call.app.configuration.patch(await call.json(), context=call.context))
+
+
+async def _check_administrator(call: Call) -> None:
+    if not await call.api.has_permission_to(call.user_id, "manage_system"):
+        raise denied("Only an administrator may see and change the configuration.")
 
 
 async def _plugins(call: Call) -> Response:

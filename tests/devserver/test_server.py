@@ -8,11 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mm_plugin.devserver.seed import Seed
 from mm_plugin.devserver.server import open_devserver
 from mm_plugin.exceptions import ConfigurationError, ManifestError, PluginStartError
 from mm_plugin.host.options import HostOptions
 from mm_plugin.host.state import PluginState
 from mm_plugin.settings import BACKEND
+from tests.devserver.worlds import open_world
 
 PLUGIN = """
 from mm_plugin import Command, CommandResponse, Plugin, Post, run_plugin
@@ -100,3 +102,20 @@ async def test_the_bodys_own_exception_comes_out_as_it_is(anyio_backend: str) ->
         async with open_devserver([], options=options(anyio_backend)) as server:
             raise KeyError("mine")
     assert not await answers(server.url)
+
+
+async def test_people_and_places_are_the_same_in_every_run(tmp_path: Path) -> None:
+    """Ids and tokens of a new state are those of any other; a kept state keeps its own, and takes the tokens too."""
+    seen: list[Seed] = []
+    for state in (None, tmp_path / "state", tmp_path / "state"):
+        async with open_world(state) as world:
+            seen.append(world.seed)
+            for name, token in world.seed.tokens.items():
+                session = await world.app.accounts.session_of(token)
+                assert session is not None
+                assert session.user_id == world.seed.users[name].id
+    places = [{seed.team.id, seed.channel.id, *(user.id for user in seed.users.values())} for seed in seen]
+    assert places[0] == places[1] == places[2]
+    assert len(places[0]) == 5
+    assert seen[0].tokens == seen[1].tokens == seen[2].tokens
+    assert all(len(word) == 26 for word in (*places[0], *seen[0].tokens.values()))

@@ -1,0 +1,123 @@
+"""Read and change the configuration, the plugins' settings in it, as the server's v4 paths for it do.
+
+Job:    show one document, keep it in parts (the server's own, and one for each plugin, as the API's handler has them).
+Layer:  devserver, over the store and the host.
+Errors: ValidationError where a patch is no configuration or a plugin refuses it (ConfigurationWillBeSaved); nothing is
+        changed then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from mm_plugin._proto.system_pb2 import ConfigJson
+from mm_plugin.devserver.api_server import plugin_config_name
+from mm_plugin.devserver.errors import invalid
+from mm_plugin.exceptions import PluginAPIError
+from mm_plugin.hooks.names import HookName
+from mm_plugin.transport.link import CallFailure
+
+if TYPE_CHECKING:
+    from mm_plugin.devserver.app import App
+    from mm_plugin.host.hook_client import HookContext
+    from mm_plugin.messages.manifest import Manifest
+    from mm_plugin.types import JSONObject, JSONValue
+
+__all__ = ("Configuration", "merged")
+
+_SECTION, _PLUGINS = "PluginSettings", "Plugins"
+
+
+class Configuration:
+    """The server's configuration as one JSON object, each plugin's settings at ``PluginSettings.Plugins.<id>``.
+
+    Args:
+        app: The server.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def read(self) -> JSONObject:
+        """Return all of it."""
+        store = self._app.store
+        config = dict(await store.get_document("config") or {"ServiceSettings": {"SiteURL": self._app.site_url}})
+        plugins = {
+            plugin_id: await store.get_document(plugin_config_name(plugin_id)) or {}
+            for plugin_id in self._app.host.plugins
+        }
+        return {**config, _SECTION: {**_object(config.get(_SECTION), _SECTION), _PLUGINS: plugins}}
+
+    async def patch(self, patch: JSONObject, *, context: HookContext | None = None) -> JSONObject:
+        """Merge a patch into it, object by object, and tell all plugins; null takes a field away.
+
+        Args:
+            patch: Such as ``{"PluginSettings": {"Plugins": {"com.example.guard": {"Words": "secret"}}}}``.
+            context: Who asks for it.
+
+        Returns:
+            All of it as it is now.
+
+        Raises:
+            ValidationError: A plugin refuses it, or a section is no object.
+            RateLimitedError: The plugins are too far behind.
+        """
+        self._app.events.check_room()
+        wanted = await self._allowed(merged(await self.read(), patch), context)
+        section = _object(wanted.get(_SECTION), _SECTION)
+        plugins = _object(section.get(_PLUGINS), f"{_SECTION}.{_PLUGINS}")
+        settings = {name: _object(value, f"{_SECTION}.{_PLUGINS}.{name}") for name, value in plugins.items()}
+        own = {**wanted, _SECTION: {name: value for name, value in section.items() if name != _PLUGINS}}
+        await self._app.store.put_document("config", own)
+        for plugin_id, values in settings.items():
+            await self._app.store.put_document(plugin_config_name(plugin_id), values)
+        self._app.events.tell_configuration_changed()
+        return await self.read()
+
+    async def preset(self, manifest: Manifest, values: JSONObject) -> None:
+        """Set some settings of a plugin that does not run yet; names are those of its settings schema, in any case."""
+        listed = cast("list[Mapping[str, JSONValue]]", manifest.settings_schema.get("settings") or [])
+        keys = {str(setting.get("key", "")).lower(): str(setting.get("key", "")) for setting in listed}
+        named = {keys.get(name.lower(), name): value for name, value in values.items()}
+        kept = await self._app.store.get_document(plugin_config_name(manifest.id)) or {}
+        await self._app.store.put_document(plugin_config_name(manifest.id), {**kept, **named})
+
+    async def _allowed(self, config: JSONObject, context: HookContext | None) -> JSONObject:
+        """Ask the plugins, and return what they made of it."""
+        error_id = "app.config.plugin_rejected.app_error"
+        new_config = ConfigJson(config_json=json.dumps(config).encode())
+        try:
+            decision = await self._app.host.ask(
+                HookName.ConfigurationWillBeSaved, context=context, new_config=new_config
+            )
+        except (PluginAPIError, CallFailure) as error:
+            raise invalid(error_id, f"A plugin refused the configuration: {error}", "SaveConfig") from None
+        saved = cast("ConfigJson", decision.fields["new_config"]).config_json
+        try:
+            return _object(json.loads(saved), "the configuration")
+        except ValueError as error:
+            raise invalid(error_id, f"A plugin made the configuration no JSON: {error}", "SaveConfig") from None
+
+
+def _object(value: object, name: str) -> JSONObject:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise invalid("api.config.patch_config.app_error", f"{name} must be a JSON object.", "PatchConfig")
+    return cast("JSONObject", value)
+
+
+def merged(kept: JSONObject, patch: JSONObject) -> JSONObject:
+    """Return an object with another one's fields over its own (RFC 7396)."""
+    result: dict[str, JSONValue] = dict(kept)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, Mapping):
+            inner = result.get(name)
+            result[name] = merged(inner if isinstance(inner, Mapping) else {}, value)
+        else:
+            result[name] = value
+    return result

@@ -1,0 +1,130 @@
+"""The configuration over REST: read and patched by the administrator, with the plugins asked and told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given, strategies as st
+
+from mm_plugin import Plugin, Reject
+from mm_plugin.devserver.configuration import merged
+from mm_plugin.devserver.server import open_door
+from mm_plugin.messages.json_fields import Configuration
+from mm_plugin.messages.manifest import Manifest
+from mm_plugin.types import JSONObject, JSONValue
+from tests.devserver.worlds import World, open_world
+
+PLUGIN_ID = "com.example.test"
+
+
+class Settled(Plugin):
+    """Notes what it is told, and refuses what it was told to refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes = 0
+        self.changed = anyio.Event()
+        self.answer: JSONObject | Reject | None = None
+
+    async def on_configuration_change(self) -> None:
+        self.changes += 1
+        self.changed.set()
+
+    async def configuration_will_be_saved(self, new_config: Configuration) -> JSONObject | Reject | None:
+        return self.answer
+
+
+def settings(values: Mapping[str, JSONValue]) -> JSONObject:
+    return {"PluginSettings": {"Plugins": {PLUGIN_ID: values}}}
+
+
+@asynccontextmanager
+async def open_site() -> AsyncGenerator[tuple[World, Settled, httpx.AsyncClient, httpx.AsyncClient]]:
+    plugin = Settled()
+    async with open_world() as world, open_door(world.app, "127.0.0.1", 0) as url, world.running(plugin):
+        headers = [{"Authorization": f"Bearer {world.seed.tokens[name]}"} for name in ("admin", "ada")]
+        async with (
+            httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers[0]) as admin,
+            httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers[1]) as ada,
+        ):
+            yield world, plugin, admin, ada
+
+
+async def test_a_patch_reaches_the_plugin() -> None:
+    """Settings are merged, kept, read back and told; null takes one away; the server's own part is beside them."""
+    async with open_site() as (_, plugin, admin, _ada):
+        url = (await admin.get("/config")).json()["ServiceSettings"]["SiteURL"]
+        before = plugin.changes
+        with anyio.fail_after(20):
+            answer = await admin.put("/config/patch", json=settings({"Words": "a", "Limit": 3}))
+            await plugin.changed.wait()
+        assert plugin.changes == before + 1
+        assert answer.status_code == 200
+        assert await plugin.api.get_plugin_config() == {"Words": "a", "Limit": 3}
+        patch = {**settings({"Words": None, "Limit": 4}), "TeamSettings": {"SiteName": "here"}}
+        config = (await admin.put("/config/patch", json=patch)).json()
+        assert config == (await admin.get("/config")).json()
+        assert config["PluginSettings"]["Plugins"] == {PLUGIN_ID: {"Limit": 4}}
+        assert (config["TeamSettings"], config["ServiceSettings"]) == ({"SiteName": "here"}, {"SiteURL": url})
+
+
+async def test_a_plugin_may_refuse_or_change_it() -> None:
+    """ConfigurationWillBeSaved is asked first: a refusal changes nothing, a change is what is kept."""
+    async with open_site() as (_, plugin, admin, _ada):
+        plugin.answer = Reject("not on a Friday")
+        refused = await admin.put("/config/patch", json=settings({"Words": "a"}))
+        assert refused.status_code == 400
+        assert "not on a Friday" in refused.json()["message"]
+        assert await plugin.api.get_plugin_config() == {}
+        plugin.answer = settings({"Words": "b"})
+        await admin.put("/config/patch", json=settings({"Words": "a"}))
+        assert await plugin.api.get_plugin_config() == {"Words": "b"}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [[], {"PluginSettings": 1}, {"PluginSettings": {"Plugins": []}}, {"PluginSettings": {"Plugins": {"x": "y"}}}],
+)
+async def test_what_is_no_configuration_is_refused(patch: JSONValue) -> None:
+    """A patch that would put something else where an object belongs is a 400 and changes nothing."""
+    async with open_site() as (_, _plugin, admin, _ada):
+        before = (await admin.get("/config")).json()
+        assert (await admin.put("/config/patch", json=patch)).status_code == 400
+        assert (await admin.get("/config")).json() == before
+
+
+async def test_only_the_administrator_may() -> None:
+    """Everybody else is refused, to read as to write."""
+    async with open_site() as (_, plugin, _admin, ada):
+        assert (await ada.get("/config")).status_code == 403
+        assert (await ada.put("/config/patch", json=settings({"Words": "a"}))).status_code == 403
+        assert await plugin.api.get_plugin_config() == {}
+
+
+async def test_settings_are_set_before_the_start() -> None:
+    """A key of the settings schema is found in any case; what was kept before stays."""
+    schema: JSONObject = {"settings": [{"key": "Words"}, {"key": "Limit"}]}
+    manifest = Manifest(id=PLUGIN_ID, name="x", settings_schema=schema)
+    async with open_world() as world:
+        await world.app.configuration.preset(manifest, {"words": "a", "other": True})
+        await world.app.configuration.preset(manifest, {"LIMIT": 3})
+        async with world.client() as api:
+            assert await api.get_plugin_config() == {"Words": "a", "other": True, "Limit": 3}
+
+
+_json = st.recursive(
+    st.booleans() | st.integers(0, 3), lambda v: st.dictionaries(st.sampled_from("abc"), v), max_leaves=8
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), _json), st.dictionaries(st.sampled_from("abc"), _json))
+def test_merging(kept: JSONObject, patch: JSONObject) -> None:
+    """A patch applied twice is a patch applied once; what it does not name stays; an empty one changes nothing."""
+    once = merged(kept, patch)
+    assert merged(once, patch) == once
+    assert all(once[name] == kept[name] for name in kept.keys() - patch.keys())
+    assert merged(kept, {}) == kept
