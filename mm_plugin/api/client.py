@@ -17,7 +17,7 @@ import anyio.lowlevel
 
 from mm_plugin import limits
 from mm_plugin.api.methods import APIMethods
-from mm_plugin.api.options import call_timeout
+from mm_plugin.api.options import CallTimeout
 from mm_plugin.settings import API_SECRET, API_TARGET
 from mm_plugin.transport.link import APICaller
 
@@ -112,7 +112,9 @@ class PluginAPIClient(APIMethods):
                 await api.upload_file(data, channel_id, "film.mp4")
 
         It holds for this client, for the code inside, and for tasks and worker threads that are started inside; of
-        nested contexts the innermost counts. An enclosing cancel scope that ends sooner still ends the call.
+        nested contexts the innermost counts. An enclosing cancel scope that ends sooner still ends the call. In a
+        generator it holds while the generator runs, not for the code that iterates over it; a context manager written
+        as a generator passes it on to the code inside.
 
         Args:
             timeout_s: Seconds above 0; ``float("inf")`` for no limit.
@@ -121,7 +123,7 @@ class PluginAPIClient(APIMethods):
             TypeError: ``timeout_s`` is no number.
             ValueError: It is not above zero.
         """
-        return call_timeout(self, timeout_s)
+        return CallTimeout(self, timeout_s)
 
     @property
     def target(self) -> str:
