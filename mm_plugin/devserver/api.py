@@ -9,10 +9,10 @@ from __future__ import annotations
 from mm_plugin.devserver.api_absent import AbsentHandler
 from mm_plugin.devserver.api_access import AccessHandler
 from mm_plugin.devserver.api_bots import BotsHandler
-from mm_plugin.devserver.api_channels import ChannelsHandler
 from mm_plugin.devserver.api_commands import CommandsHandler
 from mm_plugin.devserver.api_emoji import EmojiHandler
 from mm_plugin.devserver.api_files import FilesHandler
+from mm_plugin.devserver.api_group_links import GroupLinksHandler
 from mm_plugin.devserver.api_kv import KVHandler
 from mm_plugin.devserver.api_memberships import MembershipsHandler
 from mm_plugin.devserver.api_posts import PostsHandler
@@ -21,7 +21,6 @@ from mm_plugin.devserver.api_search import SearchHandler
 from mm_plugin.devserver.api_server import ServerHandler
 from mm_plugin.devserver.api_sessions import SessionsHandler
 from mm_plugin.devserver.api_sidebar import SidebarHandler
-from mm_plugin.devserver.api_teams import TeamsHandler
 from mm_plugin.devserver.api_uploads import UploadsHandler
 from mm_plugin.devserver.api_users import UsersHandler
 
@@ -33,8 +32,7 @@ class DevServerAPI(
     ProfilesHandler,
     AccessHandler,
     SessionsHandler,
-    TeamsHandler,
-    ChannelsHandler,
+    GroupLinksHandler,
     MembershipsHandler,
     SidebarHandler,
     PostsHandler,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid, missing
+from mm_plugin.devserver.group_rules import CHANNEL, check_may_join
 from mm_plugin.devserver.reading import mark_read
 from mm_plugin.hooks.names import HookName
 from mm_plugin.messages.channels import Channel, ChannelMember, ChannelStats, ChannelType
 from mm_plugin.messages.helpers import new_id, now_ms
 
-__all__ = ("ChannelsHandler",)
+if TYPE_CHECKING:
+    from mm_plugin.devserver.store import Store
+
+__all__ = ("ChannelsHandler", "has_left")
 
 _DEFAULT_CHANNEL = "town-square"
 _OF_USER = "id IN (SELECT channel_id FROM channel_members WHERE user_id = ?)"
@@ -37,11 +42,13 @@ class ChannelsHandler(APIBase):
         return await self._insert(new, [draft.creator_id] if draft.creator_id else [])
 
     async def update_channel(self, channel: Channel | None) -> Channel:
-        """Change a channel's texts."""
+        """Change a channel's texts and props, and whether it is for groups only."""
         changed = needed(channel, "channel")
 
         def change(kept: Channel) -> None:
             kept.display_name, kept.header, kept.purpose = changed.display_name, changed.header, changed.purpose
+            kept.props.CopyFrom(changed.props)
+            kept.group_constrained = changed.group_constrained
             kept.update_at = now_ms()
 
         return _found(await self._store.channels.change(change, changed.id))
@@ -141,6 +148,8 @@ class ChannelsHandler(APIBase):
         self._app.events.check_room()
         channel = await self.get_channel(channel_id)
         await self._app.accounts.get(user_id)
+        constrained = channel.group_constrained
+        await check_may_join(self._store, CHANNEL, channel_id, user_id, group_constrained=constrained)
         member = _new_member(channel, user_id)
         if not await self._store.channel_members.insert(member):
             return await self.get_channel_member(channel_id, user_id)
@@ -161,6 +170,7 @@ class ChannelsHandler(APIBase):
         self._app.events.check_room()
         member = await self.get_channel_member(channel_id, user_id)
         await self._store.channel_members.delete("channel_id = ? AND user_id = ?", channel_id, user_id)
+        await self._store.put_document(_left_name(channel_id, user_id), {})
         self._app.events.tell(HookName.UserHasLeftChannel, channel_member=member)
 
     async def get_channel_member(self, channel_id: str, user_id: str) -> ChannelMember:
@@ -201,6 +211,15 @@ class ChannelsHandler(APIBase):
             await self._store.channel_members.insert(_new_member(channel, user_id))
         self._app.events.tell(HookName.ChannelHasBeenCreated, channel=channel)
         return channel
+
+
+def _left_name(channel_id: str, user_id: str) -> str:
+    return f"left/{channel_id}/{user_id}"
+
+
+async def has_left(store: Store, channel_id: str, user_id: str) -> bool:
+    """Tell whether a user was in a channel once, and left or was removed."""
+    return await store.get_document(_left_name(channel_id, user_id)) is not None
 
 
 def _new_member(channel: Channel, user_id: str) -> ChannelMember:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid, missing
+from mm_plugin.devserver.group_rules import TEAM, check_may_join
 from mm_plugin.devserver.pictures import check_picture
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.hooks.names import HookName
@@ -41,6 +42,7 @@ class TeamsHandler(APIBase):
         def change(kept: Team) -> None:
             kept.display_name, kept.description = changed.display_name, changed.description
             kept.company_name, kept.allowed_domains = changed.company_name, changed.allowed_domains
+            kept.allow_open_invite, kept.group_constrained = changed.allow_open_invite, changed.group_constrained
             kept.update_at = now_ms()
 
         return _found(await self._store.teams.change(change, changed.id))
@@ -122,8 +124,9 @@ class TeamsHandler(APIBase):
     async def create_team_member(self, team_id: str, user_id: str) -> TeamMember:
         """Let a user join a team; joining twice changes nothing."""
         self._app.events.check_room()
-        await self.get_team(team_id)
+        team = await self.get_team(team_id)
         await self._app.accounts.get(user_id)
+        await check_may_join(self._store, TEAM, team_id, user_id, group_constrained=team.group_constrained)
         kept = await self._store.team_members.get(team_id, user_id)
         if kept is not None and not kept.delete_at:
             return kept
