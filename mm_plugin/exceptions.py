@@ -201,7 +201,7 @@ class RequestTooLargeError(MMPluginError):
 
 
 class RequestFormatError(MMPluginError):
-    """A request body is not what its handler asked it to be parsed as; answered with 400 unless it is caught."""
+    """A body is not what its handler asked it to be parsed as, or a query too long; answered with 400 unless caught."""
 
     docs_code = "MMP213"
 

@@ -17,15 +17,17 @@ import anyio
 from mm_plugin import limits
 from mm_plugin.serve_http.headers import Headers
 from mm_plugin.serve_http.response import Response
+from mm_plugin.transport.link import RequestHead
 
 __all__ = ("send_file",)
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# A longer number is no octet of any file; such a range is ignored, as one is that is not valid.
+_RANGE = re.compile("bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 async def send_file(
     response: Response,
-    request_headers: Headers,
+    request: RequestHead,
     path: str | os.PathLike[str],
     *,
     content_type: str | None = None,
@@ -42,13 +44,15 @@ async def send_file(
         headers.setdefault("Accept-Ranges", "bytes")
         if filename is not None:
             headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
-        if etag in (tag.strip() for tag in request_headers.get("If-None-Match", "").split(",")):
+        asked_for = Headers(request.headers)
+        if request.method in ("GET", "HEAD") and _has(asked_for.get("If-None-Match", ""), etag):
             response.status = 304
             await response.finish()
             return
         start, end = 0, status.st_size
-        asked = request_headers.get("Range", "") if request_headers.get("If-Range", etag) == etag else ""
-        part = _part_of(asked, status.st_size)
+        # Other methods know no ranges (RFC 9110, section 14.2).
+        takes_part = request.method == "GET" and asked_for.get("If-Range", etag) == etag
+        part = _part_of(asked_for.get("Range", ""), status.st_size) if takes_part else None
         if part is not None:
             start, end = part
             if start >= end:
@@ -74,6 +78,11 @@ def _guess_type(path: str | os.PathLike[str]) -> str:
     if kind is None or encoding is not None:  # a .tar.gz is no tar
         return "application/octet-stream"
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Tell whether the client has the file; weak tags count, since proxies weaken ours when they compress."""
+    return any(tag.strip().removeprefix("W/") in ("*", etag) for tag in if_none_match.split(","))
 
 
 def _part_of(asked: str, size: int) -> tuple[int, int] | None:

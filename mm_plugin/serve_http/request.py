@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mm_plugin import limits
+from mm_plugin.exceptions import RequestFormatError
 from mm_plugin.serve_http.body import RequestBody
 from mm_plugin.serve_http.headers import Headers, parse_cookies
 from mm_plugin.serve_http.target import Query, split_target
@@ -56,8 +57,15 @@ class Request:
 
     @cached_property
     def query(self) -> Query:
-        """The query's parameters; as a mapping each name has its first value."""
-        return Query(self.query_string)
+        """The query's parameters; as a mapping each name has its first value.
+
+        Raises:
+            RequestFormatError: There are more of them than ``limits.http_parameters``.
+        """
+        try:
+            return Query(self.query_string)
+        except ValueError as error:
+            raise RequestFormatError(f"the query of {self.method} {self.path} cannot be taken: {error}") from error
 
     @cached_property
     def cookies(self) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mm_plugin import limits
 from mm_plugin.exceptions import ResponseStateError
-from mm_plugin.serve_http.headers import Headers, ResponseHeaders
+from mm_plugin.serve_http.headers import ResponseHeaders
 from mm_plugin.transport.link import HTTPExchange, ResponseHead
 
 if TYPE_CHECKING:
@@ -204,8 +204,7 @@ class Response:
         """
         from mm_plugin.serve_http.files import send_file
 
-        headers = Headers(self._exchange.head.headers)
-        await send_file(self, headers, path, content_type=content_type, filename=filename)
+        await send_file(self, self._exchange.head, path, content_type=content_type, filename=filename)
 
     def events(self, *, keep_alive_s: float | None = None) -> AbstractAsyncContextManager[EventStream]:
         """Open a stream of server-sent events within ``async with``; its head goes out at once.

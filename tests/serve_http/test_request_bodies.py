@@ -86,6 +86,17 @@ async def test_what_is_no_form_is_said(content_type: str, body: bytes, text: str
     assert text in str(error)
 
 
+async def test_a_query_without_end_is_the_clients_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    """Parsing it would cost far more than sending it: 400, and no error of the plugin's."""
+
+    async def handler(request: Request, response: Response) -> None:
+        await response.text(str(len(request.query.get_all("a"))))
+
+    assert (await ask(handler, get("/?" + "a&" * (limits.http_parameters - 1) + "a"))).head.status == 200
+    assert (await ask(handler, get("/?" + "a&" * limits.http_parameters + "a"))).head.status == 400
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_cookies_have_names() -> None:
     """Fields may be split as HTTP/2 does; the first of equal names counts; quotes go, nonsense is left out."""
     seen: list[dict[str, str]] = []

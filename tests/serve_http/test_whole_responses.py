@@ -84,8 +84,10 @@ async def test_a_file_is_sent_whole(file: Path) -> None:
     assert (fields["Content-Length"], fields["Content-Type"]) == (str(len(CONTENT)), "text/plain; charset=utf-8")
     head, head_fields = await fetch(file, "HEAD")
     assert (head.body, head_fields) == (b"", fields)
-    again, _ = await fetch(file, If_None_Match=f'"x", {fields["ETag"]}')
-    assert (again.head.status, again.body) == (304, b"")
+    for known in (f'"x", {fields["ETag"]}', f"W/{fields['ETag']}", "*"):
+        again, _ = await fetch(file, If_None_Match=known)
+        assert (again.head.status, again.body) == (304, b"")
+    assert (await fetch(file, If_None_Match='"x", W/"y"'))[0].body == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -108,10 +110,24 @@ async def test_a_range_is_a_part(file: Path, asked: str, start: int, end: int) -
     assert (stale.head.status, stale.body) == (200, CONTENT)
 
 
-@pytest.mark.parametrize("asked", ["bytes=9-5", "bytes=-", "bytes=0-1,3-4", "lines=1-2", "bytes=a-b"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("bytes=9-5", "bytes=-", "bytes=0-1,3-4", "lines=1-2", "bytes=a-b", "bytes=\u0661-2"),
+        *(f"bytes={'9' * 5_000}-", f"bytes=-{'9' * 5_000}", f"bytes=1-{'9' * 5_000}"),
+    ],
+    ids=lambda asked: asked[:12],
+)
 async def test_what_is_no_single_range_gets_the_whole(file: Path, asked: str) -> None:
-    """A server may ignore a range."""
+    """A server may ignore a range; a number without end is no failure."""
     assert (await fetch(file, Range=asked))[0].head.status == 200
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+async def test_only_get_knows_ranges(file: Path, method: str) -> None:
+    """HEAD says what GET of the whole would, and the answer to a POST is whole (RFC 9110, section 14.2)."""
+    answer, fields = await fetch(file, method, Range="bytes=1-2")
+    assert (answer.head.status, fields["Content-Length"]) == (200, str(len(CONTENT)))
 
 
 @pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=-0"])
