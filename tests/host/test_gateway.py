@@ -162,3 +162,33 @@ async def test_curl_uploads_and_streams() -> None:
             if b"does not support" in ran.stderr:
                 continue  # a curl without HTTP/2
             assert ran.stdout == b"x" * 300_000, ran.stderr
+
+
+async def test_requests_may_come_at_once_on_one_connection() -> None:
+    """Pipelined requests are answered one after the other, in order, bodies and all (RFC 9112, section 9.3.2)."""
+
+    async def handler(request: Request, response: Response) -> None:
+        await response.text(f"<{(await request.read()).decode()}>")
+
+    async with handler_on_port(handler) as port, raw_client(port) as client:
+        one = b"POST /plugins/p/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n%d"
+        await client.send(b"".join(one % number for number in range(3)))
+        seen = await client.read_until(b"<2>")
+    assert [seen.count(b"<%d>" % number) for number in range(3)] == [1, 1, 1]
+    assert seen.index(b"<0>") < seen.index(b"<1>") < seen.index(b"<2>")
+
+
+async def test_an_old_client_is_answered() -> None:
+    """HTTP/1.0 knows no chunks: the answer ends with the connection."""
+    heads: list[tuple[str, str]] = []
+
+    async def handler(request: Request, response: Response) -> None:
+        heads.append((request.proto, request.host))
+        await response.write("one ", flush=True)
+        await response.write("two")
+
+    async with handler_on_port(handler) as port, raw_client(port) as client:
+        await client.send(b"GET /plugins/p/ HTTP/1.0\r\n\r\n")
+        answer = await client.read_to_end()
+    assert answer.endswith(b"\r\n\r\none two")
+    assert heads == [("HTTP/1.0", "")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -191,6 +191,51 @@ async def test_an_early_answer_stops_the_upload_and_keeps_the_connection() -> No
             while asked not in browser.ended:
                 await browser.read()
             assert browser.answers[asked] == b"done"
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+async def test_a_client_that_gives_up_cancels_what_it_gave_up(how: str) -> None:
+    """A reset ends its own stream, a lost connection all of them; half an upload is never taken for a whole one."""
+    running, cancelled, whole = 0, 0, 0
+    changed = anyio.Event()
+
+    async def handler(request: Request, response: Response) -> None:
+        nonlocal running, cancelled, whole, changed
+        running += 1
+        changed.set()
+        try:
+            await request.read()
+            whole += 1
+            changed.set()
+            await response.flush()
+            await anyio.sleep_forever()
+        finally:
+            cancelled += 1
+            changed.set()
+
+    async def until(reached: Callable[[], bool]) -> None:
+        nonlocal changed
+        while not reached():
+            changed = anyio.Event()
+            await changed.wait()
+
+    async with handler_on_port(handler) as port:
+        async with browser_on(port) as browser:
+            uploads = [await browser.ask("POST", end=False) for _ in range(2)]
+            for upload in uploads:
+                browser.h2.send_data(upload, b"half")
+            await browser.ask("GET", end=True)
+            await browser.flush()
+            await until(lambda: running == 3)
+            if how == "reset":
+                browser.h2.reset_stream(uploads[0], ErrorCodes.CANCEL)
+                await browser.flush()
+                await until(lambda: cancelled == 1)
+                browser.h2.end_stream(uploads[1])
+                await browser.flush()
+                await until(lambda: whole == 2)
+        await until(lambda: cancelled == 3)
+    assert whole == (2 if how == "reset" else 1)
 
 
 async def test_other_servers_keep_hypercorns_behaviour() -> None:
