@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from mm_plugin import limits
 from mm_plugin.exceptions import HookTimeoutError
+from mm_plugin.hooks.scopes import leak_of
 
 __all__ = ("HandlerTasks", "is_cancelled")
 
@@ -101,8 +102,14 @@ class HandlerTasks:
             BaseException: What the work raised.
         """
         result: tuple[_T] | None = None
-        with self._scope(deadline=deadline) as scope:
-            result = (await work(),)
+        scope = self._scope(deadline=deadline)
+        try:
+            with scope:
+                result = (await work(),)
+        except BaseException as error:
+            if (leak := leak_of(scope, error)) is not None:
+                raise leak from error
+            raise
         if result is None or scope.cancel_called:
             raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled")
         return result[0]
@@ -128,9 +135,10 @@ class HandlerTasks:
             with run.scope:
                 run.result = (await work(),)
         except BaseException as error:
-            if is_cancelled():
+            leak = leak_of(run.scope, error)
+            if leak is None and is_cancelled():
                 raise
-            run.error = error
+            run.error = leak or error
         finally:
             run.has_ended = True
             self._lingering -= run.is_given_up

@@ -24,6 +24,7 @@ from anyio import from_thread
 
 from mm_plugin import limits
 from mm_plugin.exceptions import DeclarationError
+from mm_plugin.hooks.scopes import SealedScope
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.hooks.work_name import set_background
 from mm_plugin.plugin.declared import call, marked, marks_of_class
@@ -153,7 +154,8 @@ class _StrayError(RuntimeError):
 async def _call(function: Callable[[], object], name: str, threads: HookThreads) -> None:
     """Call an author's function; what is neither an exception nor a cancellation becomes _StrayError."""
     try:
-        await call(function, threads)
+        with SealedScope():
+            await call(function, threads)
     except Exception:
         raise
     except BaseException as error:

@@ -19,6 +19,7 @@ from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.dispatch import Handler, HookDispatcher, unhandled
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
+from mm_plugin.hooks.scopes import SealedScope
 from mm_plugin.hooks.table import HOOK_TABLE
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.plugin.activation import Activation
@@ -148,7 +149,8 @@ class PluginRuntime:
         handler = partial(self._serve_http, request, response)
         call = CallInfo(CallDirection.HOOK, str(HookName.ServeHTTP), (request, response))
         run = self._interceptors.run(call, partial(call_author, handler, self._http_threads))
-        await self._watch.guard(HookName.ServeHTTP, run)
+        with SealedScope():
+            await self._watch.guard(HookName.ServeHTTP, run)
 
     # -- for the supervisor -----------------------------------------------------------------------------------
 

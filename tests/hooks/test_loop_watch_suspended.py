@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).with_name("spinning_loop.py")
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at the process's state in /proc")
 async def test_a_suspended_process_is_not_reported(anyio_backend_name: str) -> None:
     """Suspended in the midst of a hook, for longer than a loop may stand still: no word. One that blocks gets one."""
-    environment, command = {**os.environ, "PYTHONPATH": str(ROOT)}, [sys.executable, str(SCRIPT), anyio_backend_name]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with anyio.fail_after(60):
         async with await anyio.open_process(
             [sys.executable, str(SCRIPT), anyio_backend_name], env=environment

@@ -1,0 +1,98 @@
+"""Cancel scopes that an author's code enters and never leaves: found at the edge of that code, and left in its stead.
+
+Job:    keep such a mistake one failed hook. AnyIO's asyncio backend would go on to fail in the task group around it and
+        end all other handlers with it; Trio repairs its own state, except for a nursery that is left with tasks in it.
+Layer:  hooks.
+Errors: LeakedScopeError.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, cast
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ("LeakedScopeError", "SealedScope", "leak_of")
+
+_ASYNCIO = "anyio._backends._asyncio"
+
+
+class LeakedScopeError(RuntimeError):
+    """Code entered a cancel scope or a task group and ended without leaving it."""
+
+
+class _TaskState(Protocol):
+    cancel_scope: anyio.CancelScope | None
+
+
+class _AsyncioBackend(Protocol):
+    """What AnyIO offers no public way to: the innermost scope of the current task."""
+
+    _task_states: Mapping[object, _TaskState]
+
+    def current_task(self) -> object: ...
+
+
+def leak_of(scope: anyio.CancelScope, error: BaseException) -> LeakedScopeError | None:
+    """Tell whether leaving a scope failed because one inside of it was never left; both have been left then.
+
+    Costs nothing where no scope fails; call it where leaving one has raised.
+
+    Args:
+        scope: The scope whose ``with`` block raised.
+        error: What it raised.
+    """
+    leaked = None
+    if type(scope).__module__ == _ASYNCIO:
+        backend = cast("_AsyncioBackend", sys.modules[_ASYNCIO])
+        state = backend._task_states[backend.current_task()]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if _is_around(state.cancel_scope, scope):
+            while state.cancel_scope is not None and state.cancel_scope is not scope:
+                leaked = state.cancel_scope
+                leaked.cancel()  # of a task group: its tasks
+                leaked.__exit__(None, None, None)
+            scope.__exit__(None, None, None)
+    elif isinstance(error, RuntimeError) and str(error).startswith("Cancel scope stack corrupted"):
+        leaked = scope
+    if leaked is None:
+        return None
+    failure = LeakedScopeError(
+        "a cancel scope or task group was entered and never left; enter it by `with` or `async with`"
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def _is_around(inner: anyio.CancelScope | None, outer: anyio.CancelScope) -> bool:
+    """Tell whether one scope of a task is really inside of another; both may be one."""
+    while inner is not None and inner is not outer:
+        inner = getattr(inner, "_parent_scope", None)
+    return inner is not None
+
+
+class SealedScope:
+    """A ``with`` block that no cancel scope leaks out of.
+
+    Raises:
+        LeakedScopeError: One was entered in the block and not left; it has been left now.
+    """
+
+    def __enter__(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._scope.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            return self._scope.__exit__(kind, error, traceback)
+        except BaseException as failure:
+            leaked = leak_of(self._scope, failure)
+            if leaked is None:
+                raise
+            raise leaked from error
