@@ -49,6 +49,10 @@ def format_event(
     return "".join(f"{line}\n" for line in [*lines, ""]).encode()
 
 
+def _comment(text: str) -> bytes:
+    return b"".join(f": {line}\n".encode() for line in _LINE_END.split(text)) + b"\n"
+
+
 def _one_line(name: str, value: str) -> str:
     if _LINE_END.search(value):
         raise ValueError(f"an event's {name} must be one line, not {value!r}")
@@ -86,7 +90,7 @@ class EventStream:
 
     async def comment(self, text: str = "") -> None:
         """Send a line that clients ignore; keeps proxies from taking the stream for dead."""
-        await self._write(b"".join(f": {line}\n".encode() for line in _LINE_END.split(text)) + b"\n")
+        await self._write(_comment(text))
 
     async def _write(self, octets: bytes) -> None:
         async with self._sending:
@@ -99,9 +103,11 @@ class EventStream:
 
     async def keep_alive(self, every_s: float) -> None:
         """Send a comment again and again; for a task of its own."""
-        while True:
+        while not self._response.finished:
             await anyio.sleep(every_s)
-            await self.comment()
+            async with self._sending:
+                if not self._response.finished:
+                    await self._response.write(_comment(""), flush=True)
 
 
 async def start_events(response: Response) -> None:
@@ -120,8 +126,14 @@ async def open_events(response: Response, *, keep_alive_s: float | None = None) 
     if keep_alive_s is None:
         yield stream
         return
+    failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stream.keep_alive, keep_alive_s, name="events: keep alive")
-        yield stream
+        try:
+            yield stream
+        except Exception as error:  # noqa: BLE001 - raised again below, as it is and in no group
+            failure = error
         await stream.settle()  # a comment cut off halfway would end the response
         tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -171,11 +171,12 @@ async def _respond(
 async def _answer_failure(exchange: HTTPExchange, request: Request, response: Response, error: Exception) -> bool:
     """Log the failure and answer it with a page where that is still possible; tells whether the response has ended."""
     what = f"{request.method} {request.path}"
-    if isinstance(error, RequestTooLargeError):
-        logger.warning("%s", error)
+    reason = _alone(error)
+    if isinstance(reason, RequestTooLargeError):
+        logger.warning("%s", reason)
         status = 413
-    elif isinstance(error, RequestBodyAbortedError | RequestFormatError):
-        logger.info("%s: %s", what, error)
+    elif isinstance(reason, RequestBodyAbortedError | RequestFormatError):
+        logger.info("%s: %s", what, reason)
         status = 400
     else:
         context = exchange.head.context
@@ -187,6 +188,16 @@ async def _answer_failure(exchange: HTTPExchange, request: Request, response: Re
         await _send_page(exchange, status)
         return True
     return response.finished
+
+
+def _alone(error: Exception) -> Exception:
+    """Return what a group has as its one error, however deep: it was raised within a task group."""
+    while isinstance(error, ExceptionGroup):
+        errors = cast("ExceptionGroup[Exception]", error).exceptions
+        if len(errors) > 1:
+            break
+        error = errors[0]
+    return error
 
 
 _PAGES = {

@@ -135,6 +135,17 @@ async def test_a_body_over_the_handlers_limit_is_413() -> None:
     assert (answer.head.status, answer.body) == (413, b"Content Too Large\n")
 
 
+async def test_a_client_error_out_of_a_task_group_is_the_same() -> None:
+    """A handler may read in a task of its own; the group around the error changes nothing."""
+
+    async def handler(request: Request, response: Response) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(request.json if request.path == "/json" else request.read, 2)
+
+    assert (await ask(handler, get(method="POST"), b"abc")).head.status == 413
+    assert (await ask(handler, get("/json", method="POST"), b"x")).head.status == 400
+
+
 async def test_a_broken_upload_that_nobody_catches_is_400(caplog: pytest.LogCaptureFixture) -> None:
     """A truncated upload is the client's doing, so it is no error in the log."""
 

@@ -251,6 +251,35 @@ async def read_rest_of(call: HTTPCall) -> bytes:
     return body
 
 
+@pytest.mark.parametrize("keep_alive_s", [None, 60])
+async def test_what_is_raised_within_events_leaves_as_it_is(keep_alive_s: float | None) -> None:
+    """No group around it, whether comments are sent or not; the stream is still open for a last word."""
+
+    async def handler(request: Request, response: Response) -> None:
+        try:
+            async with response.events(keep_alive_s=keep_alive_s) as events:
+                await events.send("a")
+                raise KeyError("mine")
+        except KeyError:
+            await response.write(": bye\n\n")
+
+    answer = await ask(handler)
+    assert (answer.body, answer.broken) == (b"data: a\n\n: bye\n\n", False)
+
+
+async def test_no_comment_follows_an_early_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler that has finished its response may work on within the context."""
+
+    async def handler(request: Request, response: Response) -> None:
+        async with response.events(keep_alive_s=0.01):
+            await response.finish()
+            await anyio.sleep(0.05)
+
+    answer = await ask(handler)
+    assert (answer.head.status, answer.broken) == (200, False)
+    assert not caplog.records
+
+
 async def test_events_after_a_head_are_refused() -> None:
     """A stream of events is a response of its own."""
 
