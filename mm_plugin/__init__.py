@@ -168,6 +168,7 @@ if TYPE_CHECKING:
         SyncMsgJson as SyncMsgJson,
         SyncResponse as SyncResponse,
     )
+    from mm_plugin.messages.structs import json_object as json_object
     from mm_plugin.messages.system import (
         ConfigJson as ConfigJson,
         FilesLimits as FilesLimits,
@@ -292,6 +293,7 @@ _NAMES = {
     "messages.shared_channels": (
         "GetPostsSinceForSyncCursor RegisterPluginOpts RemoteCluster SharedChannel SyncMsgJson SyncResponse"
     ),
+    "messages.structs": "json_object",
     "messages.system": (
         "ConfigJson FilesLimits MessagesLimits OnInstallEvent ProductLimits SamlAssertionInfoJson TeamsLimits"
     ),

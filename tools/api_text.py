@@ -141,9 +141,9 @@ def parameter_type(method: Method, parameter: Parameter) -> str:
         case Kind.MAP:
             text = "Mapping[str, str]"
         case Kind.STRUCT | Kind.PAIRS:
-            text = "Mapping[str, JSONValue]"
+            text = "Mapping[str, object]"  # typed dicts are no Mapping[str, JSONValue]
         case Kind.JSON:
-            text = "Mapping[str, JSONValue] | bytes"
+            text = "Mapping[str, object] | bytes"
         case _:
             text = plain_type(field)
     none = parameter.default is None or f"{method.row.rpc}.{parameter.name}" in NONE_FOR_EMPTY

@@ -50,7 +50,7 @@ class ConfigurationAPI(APICore):
         response = await self._call("GetUnsanitizedConfig", request, GetUnsanitizedConfigResponse)
         return response.config_json
 
-    async def save_config(self, config_json: Mapping[str, JSONValue] | bytes) -> None:
+    async def save_config(self, config_json: Mapping[str, object] | bytes) -> None:
         """Replace the server's configuration with a JSON object, and notify all who listen.
 
         Start from ``get_unsanitized_config``: what is left out is stored empty.
@@ -74,7 +74,7 @@ class ConfigurationAPI(APICore):
         response = await self._call("GetPluginConfig", request, GetPluginConfigResponse)
         return unwrap(dict_of_struct(response.config), response.HasField("config"))
 
-    async def save_plugin_config(self, config: Mapping[str, JSONValue]) -> None:
+    async def save_plugin_config(self, config: Mapping[str, object]) -> None:
         """Replace this plugin's settings and notify all who listen, this plugin's OnConfigurationChange included.
 
         Args:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mm_plugin._proto.notification_pb2 import PushNotification
     from mm_plugin._proto.plugin_pb2 import PluginClusterEvent, PluginClusterEventSendOptions
     from mm_plugin._proto.websocket_pb2 import WebsocketBroadcast
-    from mm_plugin.types import JSONValue
 
 __all__ = ("EventsAPI",)
 
@@ -25,7 +24,7 @@ class EventsAPI(APICore):
     """Reaching people and nodes: events, dialogs, mail, push notifications."""
 
     async def publish_websocket_event(
-        self, event: str, payload: Mapping[str, JSONValue], broadcast: WebsocketBroadcast
+        self, event: str, payload: Mapping[str, object], broadcast: WebsocketBroadcast
     ) -> None:
         """Send an event to the clients that broadcast selects, all of them where it selects none.
 

@@ -1,9 +1,10 @@
 """Forward the standard ``logging`` to the server's log by its LogDebug, LogInfo, LogWarn and LogError.
 
 Job:    a logging handler that never blocks, and a task that sends what it has collected.
-Layer:  api, beside the client. Optional, and besides standard error, by which a plugin's log reaches the server anyway
-        (``supervisor/logs.py``); this way the lines carry the plugin's id and fields as the server's own do.
-Errors: none reach whoever logs. What cannot be sent is counted, and the next line that is sent says how many.
+Layer:  api, beside the client. Optional, and in place of standard error, by which a plugin's log reaches the server
+        anyway (``supervisor/logs.py``); this way the lines carry the plugin's id and fields as the server's own do.
+Errors: none reach whoever logs. What cannot be sent goes to standard error after all; where that leads to no host, it
+        is counted, and the next line that is sent says how many.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class _Line(NamedTuple):
     level: int
     text: str
     fields: dict[str, JSONValue]
+    record: logging.LogRecord
 
 
 async def forward_logs(
@@ -57,10 +59,14 @@ async def forward_logs(
 
         await self.task_group.start(forward_logs, self.api, self.logger)
 
-    Logging from any thread stays instant: lines wait in a queue of ``limits.api_log_records``, of which the oldest is
-    dropped when it is full. Lines of ``mm_plugin`` itself, and those logged while a line is sent, by an interceptor
-    for example, are left out: sending them would bring forth more. The fields ``logger``, ``traceback`` and
-    ``dropped``, the number of lines lost before this one, are ours; an ``extra`` of such a name becomes
+    Each line reaches the server's log once: what is sent is not written to the standard error that the host reads.
+    What cannot be sent is written there after all, late; only a process that is killed takes with it what waits, of
+    the last ``limits.api_log_delay_s``.
+
+    Logging from any thread stays instant: lines wait in a queue of ``limits.api_log_records``, which the oldest leaves
+    unsent when it is full. Lines of ``mm_plugin`` itself, and those logged while a line is sent, by an interceptor
+    for example, are left to standard error: sending them would bring forth more. The fields ``logger``, ``traceback``
+    and ``dropped``, the number of lines lost before this one, are ours; an ``extra`` of such a name becomes
     ``extra.<name>``.
 
     Cancellation sends what still waits, for at most ``limits.api_log_flush_s``; the line it interrupts may come twice.
@@ -72,8 +78,8 @@ async def forward_logs(
         task_status: Told once lines are taken.
     """
     logger = logger or logging.getLogger()
-    handler = _Handler(level)
-    logger.addHandler(handler)
+    handler = _Handler(logger, level)
+    handler.begin()
     try:
         task_status.started()
         while True:
@@ -82,32 +88,65 @@ async def forward_logs(
             handler.wake = anyio.Event()
             await handler.send(api)
     finally:
-        logger.removeHandler(handler)
+        handler.end()
         with anyio.move_on_after(limits.api_log_flush_s, shield=True):
             await handler.send(api)
+        handler.give_up()
 
 
 class _Handler(logging.Handler):
-    """Collects lines; ``send`` empties it."""
+    """Collects lines, which are kept from the handlers that reach the host in another way; ``send`` empties it."""
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, logger: logging.Logger, level: int) -> None:
         super().__init__(level)
+        self._logger = logger
+        self._others = [each for each in logging.getLogger().handlers if getattr(each, "reaches_host", False)]
         self.wake = anyio.Event()
         self._loop_thread = threading.get_ident()
         self._lines: deque[_Line] = deque(maxlen=limits.api_log_records)
         self._dropped = 0
 
+    def begin(self) -> None:
+        """Take lines from now on."""
+        self._logger.addHandler(self)
+        for other in self._others:
+            other.addFilter(self._is_left_alone)
+
+    def end(self) -> None:
+        """Take no more; what has been collected may still be sent."""
+        self._logger.removeHandler(self)
+        for other in self._others:
+            other.removeFilter(self._is_left_alone)
+
+    def give_up(self) -> None:
+        """Leave to the others what could not be sent."""
+        while self._lines:
+            self._unsent(self._lines.popleft())
+
+    def _is_left_alone(self, record: logging.LogRecord) -> bool:
+        above = self._logger.name
+        is_below = self._logger is logging.getLogger() or f"{record.name}.".startswith(f"{above}.")
+        return record.levelno < self.level or not is_below or _is_ours(record)
+
+    def _unsent(self, line: _Line) -> None:
+        for other in self._others:
+            other.emit(line.record)
+        if not self._others:
+            self._dropped += 1
+
     def emit(self, record: logging.LogRecord) -> None:
         """Collect one record, formatted now: what it refers to may change."""
-        if _SENDING.get() or record.name.partition(".")[0] == "mm_plugin":
+        if _is_ours(record):
             return
         try:
-            line = _Line(record.levelno, _text(record), self._fields(record))
+            line = _Line(record.levelno, _text(record), self._fields(record), record)
         except Exception:  # noqa: BLE001 - a log line must never break what it tells of
             self.handleError(record)
+            for other in self._others:
+                other.emit(record)
             return
         if len(self._lines) == limits.api_log_records:
-            self._dropped += 1
+            self._unsent(self._lines.popleft())
         self._lines.append(line)
         if threading.get_ident() == self._loop_thread:
             self.wake.set()
@@ -128,13 +167,14 @@ class _Handler(logging.Handler):
             try:
                 await _method(api, line.level)(line.text, fields)
             except (PluginAPIError, TypeError, ValueError):
-                self._dropped += dropped + 1
+                self._dropped += dropped
+                self._unsent(line)
             except BaseException:  # cancelled: whether it has arrived is unknown
                 self._dropped += dropped
                 if len(self._lines) < limits.api_log_records:
                     self._lines.appendleft(line)
                 else:  # the oldest gives way, as ever
-                    self._dropped += 1
+                    self._unsent(line)
                 raise
 
     def _fields(self, record: logging.LogRecord) -> dict[str, JSONValue]:
@@ -145,6 +185,11 @@ class _Handler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             fields["traceback"] = (self.formatter or logging.Formatter()).formatException(record.exc_info)
         return fields
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a line is of the package, or was logged while another one is sent."""
+    return _SENDING.get() or record.name.partition(".")[0] == "mm_plugin"
 
 
 def _method(api: PluginAPIClient, level: int) -> Callable[[str, Mapping[str, JSONValue]], Awaitable[None]]:

@@ -13,7 +13,6 @@ from mm_plugin.messages.structs import fill_pairs
 
 if TYPE_CHECKING:
     from mm_plugin._proto.audit_pb2 import AuditRecord
-    from mm_plugin.types import JSONValue
 
 __all__ = ("LoggingAPI",)
 
@@ -21,7 +20,7 @@ __all__ = ("LoggingAPI",)
 class LoggingAPI(APICore):
     """Logging: the server's log and audit log."""
 
-    async def log_debug(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    async def log_debug(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write a debug line with fields to the server's log.
 
         The server reports no failure.
@@ -36,7 +35,7 @@ class LoggingAPI(APICore):
         fill_pairs(request.key_value_pairs, key_value_pairs or {}, "key_value_pairs")
         await self._call("LogDebug", request, LogDebugResponse)
 
-    async def log_info(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    async def log_info(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write an information line with fields to the server's log.
 
         The server reports no failure.
@@ -51,7 +50,7 @@ class LoggingAPI(APICore):
         fill_pairs(request.key_value_pairs, key_value_pairs or {}, "key_value_pairs")
         await self._call("LogInfo", request, LogInfoResponse)
 
-    async def log_error(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    async def log_error(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write an error line with fields to the server's log.
 
         The server reports no failure.
@@ -66,7 +65,7 @@ class LoggingAPI(APICore):
         fill_pairs(request.key_value_pairs, key_value_pairs or {}, "key_value_pairs")
         await self._call("LogError", request, LogErrorResponse)
 
-    async def log_warn(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    async def log_warn(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write a warning line with fields to the server's log.
 
         The server reports no failure.

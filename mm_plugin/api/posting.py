@@ -14,7 +14,6 @@ from mm_plugin.messages.structs import fill_struct
 if TYPE_CHECKING:
     from mm_plugin._proto.post_pb2 import Post
     from mm_plugin.api.client import PluginAPIClient
-    from mm_plugin.types import JSONValue
 
 __all__ = ("reply", "send_direct", "send_ephemeral")
 
@@ -25,7 +24,7 @@ async def reply(
     message: str,
     *,
     user_id: str,
-    props: Mapping[str, JSONValue] | None = None,
+    props: Mapping[str, object] | None = None,
     file_ids: Iterable[str] = (),
 ) -> Post:
     """Answer a post in its thread, which begins at the post where it is no reply itself.
@@ -47,7 +46,7 @@ async def send_direct(
     *,
     from_user_id: str,
     to_user_id: str,
-    props: Mapping[str, JSONValue] | None = None,
+    props: Mapping[str, object] | None = None,
     file_ids: Iterable[str] = (),
 ) -> Post:
     """Send a direct message; the channel between the two is made where there is none.
@@ -72,7 +71,7 @@ async def send_ephemeral(
     channel_id: str,
     from_user_id: str = "",
     root_id: str = "",
-    props: Mapping[str, JSONValue] | None = None,
+    props: Mapping[str, object] | None = None,
 ) -> Post:
     """Show a message to one user in a channel, until they reload.
 
@@ -93,7 +92,7 @@ def _post(
     message: str,
     user_id: str,
     root_id: str,
-    props: Mapping[str, JSONValue] | None,
+    props: Mapping[str, object] | None,
     file_ids: Iterable[str],
 ) -> Post:
     from mm_plugin._proto.post_pb2 import Post

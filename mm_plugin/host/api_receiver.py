@@ -22,7 +22,7 @@ from mm_plugin._proto.services import api_methods
 from mm_plugin.api.table import APIMethod, Kind, Parameter, Result, api_table
 from mm_plugin.exceptions import PluginAPIError, StatusCode
 from mm_plugin.messages.errors import app_error_of, failure_of_error
-from mm_plugin.messages.structs import dict_of_pairs, dict_of_struct, fill_struct, json_octets
+from mm_plugin.messages.structs import dict_of_pairs, dict_of_struct, fill_pairs, fill_struct, json_octets
 from mm_plugin.transport.link import CallFailure, FailureKind
 
 if TYPE_CHECKING:
@@ -58,11 +58,14 @@ class HandlerAPI:
     Args:
         handler: The object whose methods answer.
         error_style: How its PluginAPIErrors are sent.
+        absent: Ends the sentence about a method that the handler does not have: by whom it is not implemented, and what
+            to do; the handler's class where "".
     """
 
-    def __init__(self, handler: object, *, error_style: ErrorStyle = ErrorStyle.AS_GO_HOST) -> None:
+    def __init__(self, handler: object, *, error_style: ErrorStyle = ErrorStyle.AS_GO_HOST, absent: str = "") -> None:
         self._handler = handler
         self._error_style = error_style
+        self._absent = absent or type(handler).__name__
 
     async def handle_api(self, method: str, request: Message, *, deadline: float | None) -> Message:
         """Answer one API call.
@@ -76,8 +79,7 @@ class HandlerAPI:
         row = api_table().get(method)
         answer = None if row is None else getattr(self._handler, row.name, None)
         if row is None or answer is None:
-            name = type(self._handler).__name__
-            raise CallFailure(f"{method} is not implemented by {name}", code=StatusCode.UNIMPLEMENTED)
+            raise CallFailure(f"{method} is not implemented by {self._absent}", code=StatusCode.UNIMPLEMENTED)
         with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
             return await self._answer(row, cast("Callable[..., object]", answer), request)
         raise CallFailure(
@@ -148,7 +150,7 @@ def _pack(response: Message, row: APIMethod, result: object) -> None:
     if len(row.results) == 1:
         _pack_field(response, row.results[0], result)
         return
-    values = tuple(cast("Iterable[object]", result))
+    values = tuple(_list(result, row.name))
     for field, value in zip(row.results, values, strict=True):
         _pack_field(response, field, value)
 
@@ -161,11 +163,21 @@ def _pack_field(response: Message, field: Result, value: object) -> None:
             current.SetInParent()  # an empty message is still one
         case Kind.STRUCT:
             fill_struct(cast("Struct", current), cast("JSONObject", value), field.name)
-        case Kind.LIST | Kind.PAIRS:
-            current.extend(value)
+        case Kind.LIST:
+            current.extend(_list(value, field.name))
+        case Kind.PAIRS:
+            fill_pairs(current, cast("JSONObject", value), field.name)
         case Kind.MAP:
             current.update(cast("Mapping[str, str]", value))
         case Kind.JSON:
             setattr(response, field.name, json_octets(cast("JSONObject | bytes", value), field.name))
         case Kind.SCALAR:
             setattr(response, field.name, value)
+
+
+def _list(value: object, where: str) -> Iterable[object]:
+    """Return what may fill a list; a str or a mapping, which can be iterated over too, is a mistake."""
+    kind = type(value).__name__
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError(f"{where} must be a list or a tuple, not {kind}")
+    return cast("Iterable[object]", value)

@@ -84,14 +84,19 @@ def python_of_value(value: Value) -> JSONValue:
 
 
 def json_object(octets: bytes) -> dict[str, JSONValue]:
-    """Return JSON that a method gave as bytes, such as ``get_config`` and ``get_license``; {} for no bytes at all.
+    """Return JSON that a method gave as bytes, as ``get_config`` and ``get_license`` do; {} for no bytes and for null.
 
     The methods give bytes as they came, since a configuration of a megabyte need not be taken apart to be passed on.
 
     Raises:
         ValueError: It is no JSON object.
     """
-    value: object = json.loads(octets) if octets else {}
+    try:
+        value: object = json.loads(octets) if octets else {}
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    if value is None:  # how Go writes that there is nothing
+        return {}
     if not isinstance(value, dict):
         raise ValueError(  # noqa: TRY004 - of its content
             f"expected a JSON object, found {type(value).__name__}"
@@ -102,12 +107,13 @@ def json_object(octets: bytes) -> dict[str, JSONValue]:
 # -- into messages --------------------------------------------------------------------------------------------
 
 
-def fill_struct(struct: Struct, values: Mapping[str, JSONValue], where: str) -> None:
+def fill_struct(struct: Struct, values: Mapping[str, object], where: str) -> None:
     """Write a mapping into a Struct, which counts as set afterwards even where the mapping is empty.
 
     Args:
         struct: Takes the entries; entries it has already stay.
-        values: Plain Python: str, bool, int, float, None, and mappings and sequences of them.
+        values: Plain Python: str, bool, int, float, None, and mappings and sequences of them. Typed as object, since
+            a TypedDict is no ``Mapping[str, JSONValue]`` to type checkers.
         where: What the caller calls the value, for error messages.
 
     Raises:
@@ -123,13 +129,13 @@ def fill_value(message: Value, value: JSONValue, where: str) -> None:
     _fill_value(message, value, where, 1)
 
 
-def fill_pairs(pairs: _Pairs, values: Mapping[str, JSONValue], where: str) -> None:
+def fill_pairs(pairs: _Pairs, values: Mapping[str, object], where: str) -> None:
     """Append a mapping to a repeated field of KeyValuePair; arguments and errors as for ``fill_struct``."""
     for key, value in _items(values, where):
         _fill_value(pairs.add(key=key).value, value, f"{where}[{key!r}]", 1)
 
 
-def json_octets(value: Mapping[str, JSONValue] | bytes, where: str) -> bytes:
+def json_octets(value: Mapping[str, object] | bytes, where: str) -> bytes:
     """Return JSON in UTF-8: bytes as they are, unchecked, and a mapping encoded.
 
     Args:
@@ -138,7 +144,8 @@ def json_octets(value: Mapping[str, JSONValue] | bytes, where: str) -> bytes:
 
     Raises:
         TypeError: It is neither, or the mapping holds something JSON cannot say.
-        ValueError: A number is not finite, a str cannot be encoded, or the mapping contains itself.
+        ValueError: A number is not finite, a str cannot be encoded, or the mapping contains itself or is nested too
+            deeply.
     """
     if isinstance(value, bytes):
         return value
@@ -150,6 +157,8 @@ def json_octets(value: Mapping[str, JSONValue] | bytes, where: str) -> bytes:
     except (TypeError, ValueError) as error:
         error_type = TypeError if isinstance(error, TypeError) else ValueError
         raise error_type(f"{where} cannot be written as JSON: {error}") from error
+    except RecursionError:
+        raise ValueError(f"{where} cannot be written as JSON: it contains itself or is nested too deeply") from None
 
 
 def _fill_struct(struct: Struct, values: object, where: str, depth: int) -> None:

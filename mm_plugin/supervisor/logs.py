@@ -56,7 +56,12 @@ class HCLogHandler(logging.Handler):
 
     Args:
         descriptor: Usually 2, the process's real standard error.
+
+    Attributes:
+        reaches_host: Tells whoever sends records to the host in another way (``api/log_handler.py``) that we do, too.
     """
+
+    reaches_host = True
 
     def __init__(self, descriptor: int = 2) -> None:
         super().__init__()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+import os
+import select
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +20,7 @@ from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.log_handler import forward_logs
 from mm_plugin.exceptions import UnavailableError
 from mm_plugin.host.api_receiver import HandlerAPI
+from mm_plugin.supervisor.logs import HCLogHandler
 from mm_plugin.transport.memory import memory_link
 
 Line = tuple[str, str, dict[str, Any]]
@@ -210,3 +214,74 @@ async def test_no_secret_of_a_message_reaches_the_servers_log(logger: logging.Lo
             lines = await log.wait_for(2)
     assert "the-" not in repr(lines)
     assert "ada" in lines[0][1]
+
+
+# -- beside standard error ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def standard_error() -> Iterator[Callable[[], list[tuple[str, str]]]]:
+    """Log to the host's standard error as a plugin's process does; gives level and text of what was written."""
+    reading, writing = os.pipe()
+    handler = HCLogHandler(writing)
+    root = logging.getLogger()
+    root.addHandler(handler)
+
+    def lines() -> list[tuple[str, str]]:
+        if not select.select([reading], [], [], 0)[0]:
+            return []
+        written = [json.loads(line) for line in os.read(reading, 1 << 16).splitlines()]
+        return [(line["@level"], line["@message"]) for line in written]
+
+    yield lines
+    root.removeHandler(handler)
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_each_line_reaches_the_server_once(
+    logger: logging.Logger, standard_error: Callable[[], list[tuple[str, str]]]
+) -> None:
+    """What is sent is not written to standard error; what is not sent is, and so is all that comes later."""
+    log = Log()
+    logger.info("before")
+    async with forwarding(log, logger):
+        logger.info("sent")
+        logger.getChild("child").warning("sent, too")
+        logger.debug("too quiet to be sent")
+        logging.getLogger("other").warning("somebody else's")
+        logging.getLogger("mm_plugin.api").warning("one of ours")
+        await log.wait_for(2)
+    logger.info("after")
+    assert [text for _, text, _ in log.lines] == ["sent", "sent, too"]
+    assert standard_error() == [
+        ("info", "before"),
+        ("debug", "too quiet to be sent"),
+        ("warn", "somebody else's"),
+        ("warn", "one of ours"),
+        ("info", "after"),
+    ]
+
+
+async def test_lines_that_cannot_be_sent_go_to_standard_error(
+    logger: logging.Logger, standard_error: Callable[[], list[tuple[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused ones, those that overflow the queue, and those that are left at the end; none counts as dropped."""
+    monkeypatch.setattr(limits, "api_log_records", 3)
+    monkeypatch.setattr(limits, "api_log_flush_s", 0.01)
+    log = Log()
+    async with forwarding(log, logger):
+        for number in range(4):
+            logger.info("%d", number)
+        await log.wait_for(3)
+        assert standard_error() == [("info", "0")]
+        log.open = False
+        logger.error("refused")
+        await anyio.wait_all_tasks_blocked()
+        assert standard_error() == [("error", "refused")]
+        log.open = True
+        logger.info("4")
+        assert "dropped" not in (await log.wait_for(4))[3][2]
+        log.hangs = True
+        logger.info("left")
+    assert standard_error() == [("info", "left")]

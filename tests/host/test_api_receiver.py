@@ -52,6 +52,15 @@ class Handler:
     async def kv_delete(self, key: str) -> str:
         return "deleted"
 
+    async def kv_list(self, page: int, per_page: int) -> str:
+        return "keys"
+
+    async def get_emoji_image(self, emoji_id: str) -> str:
+        return "ab"
+
+    async def get_file_infos(self, page: int, per_page: int, options: object) -> dict[str, str]:
+        return {"a": "b"}
+
     async def delete_post(self, post_id: str) -> None:
         raise NotFoundError("gone", where="DeletePost")
 
@@ -102,6 +111,9 @@ async def test_a_missing_method_is_unimplemented_by_name(api: PluginAPIClient) -
         ("kv_delete", ("key",)),  # a result where none is due
         ("kv_get", ("key",)),  # an error that cannot be sent
         ("plugin_http", ("GET", "/x")),  # two results of three
+        ("kv_list", ()),  # text for a list, which would be its letters
+        ("get_emoji_image", ("id",)),  # text for a tuple
+        ("get_file_infos", ()),  # a dict for a list, which would be its keys
     ],
 )
 async def test_a_broken_handler_is_logged_once_and_stays_private(
@@ -114,6 +126,21 @@ async def test_a_broken_handler_is_logged_once_and_stays_private(
     assert "secret" not in str(caught.value)
     (record,) = errors_in(caplog)
     assert record.exc_info is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "text"),
+    [("kv_list", (), "keys must be a list or a tuple, not str"), ("get_emoji_image", ("x",), "not str")],
+)
+async def test_a_result_of_the_wrong_kind_is_named_in_the_log(
+    api: PluginAPIClient, caplog: pytest.LogCaptureFixture, method: str, arguments: tuple[Any, ...], text: str
+) -> None:
+    """The log says which result should have been what."""
+    with pytest.raises(PluginAPIError):
+        await getattr(api, method)(*arguments)
+    (record,) = errors_in(caplog)
+    assert record.exc_info is not None
+    assert text in str(record.exc_info[1])
 
 
 async def test_a_failure_of_the_handlers_own_making_passes(

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from mm_plugin import limits
 from mm_plugin._proto.api_kv_pb2 import PublishWebSocketEventRequest
 from mm_plugin._proto.api_log_pb2 import LogInfoRequest
-from mm_plugin.messages.structs import dict_of_pairs, dict_of_struct, fill_pairs, fill_struct, json_octets
+from mm_plugin.messages.structs import dict_of_pairs, dict_of_struct, fill_pairs, fill_struct, json_object, json_octets
 
 exact_ints = st.integers(-(2**53), 2**53)
 scalars = st.none() | st.booleans() | exact_ints | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -143,3 +143,21 @@ def test_what_json_cannot_say_is_named(value: Any, error: type[Exception], text:
     """The error names the argument and what is wrong with it."""
     with pytest.raises(error, match=text):
         json_octets(value, "config")
+
+
+def test_json_that_contains_itself_or_is_too_deep_is_a_value_error() -> None:
+    """A dict, another mapping, and octets whose nesting has no end within reason."""
+    circle: dict[str, Any] = {}
+    circle["self"] = circle
+    mapping: UserDict[str, Any] = UserDict()
+    mapping["self"] = mapping
+    for value in (circle, mapping):
+        with pytest.raises(ValueError, match="cannot be written as JSON"):
+            json_octets(value, "config")
+    with pytest.raises(ValueError, match="nested too deeply"):
+        json_object(b'{"a":' * 100_000)
+
+
+def test_null_is_no_json_object() -> None:
+    """Go writes null where there is nothing: it reads as an empty object, as no octets do."""
+    assert json_object(b"null") == json_object(b"") == {}

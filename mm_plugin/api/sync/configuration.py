@@ -31,7 +31,7 @@ class SyncConfigurationAPI(SyncCore):
         """Get the server's configuration with its secrets, as a JSON object."""
         return self._run(self._api.get_unsanitized_config)
 
-    def save_config(self, config_json: Mapping[str, JSONValue] | bytes) -> None:
+    def save_config(self, config_json: Mapping[str, object] | bytes) -> None:
         """Replace the server's configuration with a JSON object, and notify all who listen."""
         self._run(self._api.save_config, config_json)
 
@@ -39,6 +39,6 @@ class SyncConfigurationAPI(SyncCore):
         """Get this plugin's settings as the administrator stored them, without the manifest's defaults."""
         return self._run(self._api.get_plugin_config)
 
-    def save_plugin_config(self, config: Mapping[str, JSONValue]) -> None:
+    def save_plugin_config(self, config: Mapping[str, object]) -> None:
         """Replace this plugin's settings and notify all who listen, this plugin's OnConfigurationChange included."""
         self._run(self._api.save_plugin_config, config)

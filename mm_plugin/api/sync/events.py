@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mm_plugin._proto.notification_pb2 import PushNotification
     from mm_plugin._proto.plugin_pb2 import PluginClusterEvent, PluginClusterEventSendOptions
     from mm_plugin._proto.websocket_pb2 import WebsocketBroadcast
-    from mm_plugin.types import JSONValue
 
 __all__ = ("SyncEventsAPI",)
 
@@ -23,9 +22,7 @@ __all__ = ("SyncEventsAPI",)
 class SyncEventsAPI(SyncCore):
     """Reaching people and nodes: events, dialogs, mail, push notifications; for blocking code."""
 
-    def publish_websocket_event(
-        self, event: str, payload: Mapping[str, JSONValue], broadcast: WebsocketBroadcast
-    ) -> None:
+    def publish_websocket_event(self, event: str, payload: Mapping[str, object], broadcast: WebsocketBroadcast) -> None:
         """Send an event to the clients that broadcast selects, all of them where it selects none."""
         self._run(self._api.publish_websocket_event, event, payload, broadcast)
 

@@ -12,7 +12,6 @@ from mm_plugin.api.sync._run import SyncCore
 
 if TYPE_CHECKING:
     from mm_plugin._proto.audit_pb2 import AuditRecord
-    from mm_plugin.types import JSONValue
 
 __all__ = ("SyncLoggingAPI",)
 
@@ -20,19 +19,19 @@ __all__ = ("SyncLoggingAPI",)
 class SyncLoggingAPI(SyncCore):
     """Logging: the server's log and audit log; for blocking code."""
 
-    def log_debug(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    def log_debug(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write a debug line with fields to the server's log."""
         self._run(self._api.log_debug, msg, key_value_pairs)
 
-    def log_info(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    def log_info(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write an information line with fields to the server's log."""
         self._run(self._api.log_info, msg, key_value_pairs)
 
-    def log_error(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    def log_error(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write an error line with fields to the server's log."""
         self._run(self._api.log_error, msg, key_value_pairs)
 
-    def log_warn(self, msg: str, key_value_pairs: Mapping[str, JSONValue] | None = None) -> None:
+    def log_warn(self, msg: str, key_value_pairs: Mapping[str, object] | None = None) -> None:
         """Write a warning line with fields to the server's log."""
         self._run(self._api.log_warn, msg, key_value_pairs)
 
