@@ -264,9 +264,13 @@ devserver_custom_command_s = 30.0
 devserver_quiet_files_ms = 50
 #: The longest that changes of files are collected while they go on.
 devserver_busy_files_ms = 1_600
+#: How long after a start changed files may still be of the plugin's own writing.
+devserver_own_files_s = 0.5
 #: How long a request to a plugin waits while that plugin is being restarted.
 devserver_restart_wait_s = 10.0
 #: Lines of a plugin's standard error shown where its start fails; a traceback with its causes fits.
 cli_stderr_lines = 40
+#: Routes of a plugin that a command shows at most.
+cli_routes = 8
 #: Longest wait for one step of the tour.
 tour_step_s = 10.0

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hook_json import answer_json, find_hook, hook_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
+from mm_plugin.cli.output import docs_code
+from mm_plugin.cli.plugin_settings import read_settings
 from mm_plugin.devserver.server import DevServer, open_devserver
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.host.hook_client import HookContext
@@ -40,6 +43,10 @@ class CallOptions:
     state: Path | None = None
     faults: tuple[str, ...] = ()
     log_level: str = "warning"
+    install: bool = True
+    debugger: bool = False
+    settings: tuple[str, ...] = ()
+    config_file: Path | None = None
 
 
 def run_call(options: CallOptions) -> int:
@@ -53,12 +60,16 @@ def run_call(options: CallOptions) -> int:
         return complain(str(error), code=1)
 
     async def run() -> int:
-        load_manifest(options.path)
-        async with open_devserver(
-            [Path(os.path.abspath(options.path))],  # noqa: ASYNC240
-            state=options.state,
-            options=host_options(options.backend, options.log_level, options.faults),
-        ) as server:
+        manifest = load_manifest(options.path)
+        settings = read_settings(options.settings, options.config_file)
+        log = HeldLog()
+        log.install()
+        choices = host_options(
+            options.backend, options.log_level, options.faults, install=options.install, debugger=options.debugger
+        )
+        async with open_devserver([], state=options.state, options=choices, on_change=log.follow) as server:
+            await server.app.configuration.preset(manifest, settings)
+            await server.app.plugins.start(Path(os.path.abspath(options.path)))  # noqa: ASYNC240
             return await _call(server, name, text, options.username)
 
     return run_until_signal(run, backend=options.backend, log_level=options.log_level)
@@ -79,8 +90,8 @@ async def _call(server: DevServer, name: HookName, text: str, username: str) -> 
     try:
         answer = await hooks.call(name, context=HookContext(user_id=user.id), **fields)
     except PluginAPIError as error:
-        return complain(f"{name} was answered with an error: {error}", code=1)
+        return complain(f"{name} was answered with an error: {error}{docs_code(error)}", code=1)
     except CallFailure as failure:
-        return complain(f"{name} failed: {failure}", code=1)
+        return complain(f"{name} failed: {failure}{docs_code(failure)}", code=1)
     print(json.dumps(answer_json(answer), indent=2, ensure_ascii=False), flush=True)
     return 0

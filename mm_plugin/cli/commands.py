@@ -70,6 +70,28 @@ _faults = click.option(
     help="Misbehave on purpose; may be repeated: delay_s=0.5 (each hook), api_delay_s=0.5 (each API call), drop=3 "
     "(every third answer), kill=5, hang=5 (at the fifth hook), garbage_handshake, kv_full.",
 )
+_install = click.option(
+    "--install/--no-install",
+    default=True,
+    show_default=True,
+    help='Where a manifest says "dependency_mode": "venv" and the bundle has none, make one in the user\'s cache and '
+    "install requirements_path there, once.",
+)
+_debugger = click.option(
+    "--debugger",
+    is_flag=True,
+    help="The plugin is being debugged: no deadlines, no health checks.  [default: found out]",
+)
+_config = click.option(
+    "--config",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the plugin, as the System Console would set it; VALUE is JSON or text; may be repeated.",
+)
+_config_file = click.option(
+    "--config-file", type=click.Path(path_type=Path), help="Settings of the plugin: a JSON object in a file."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,8 +102,10 @@ def commands() -> None:
 
 @commands.command(
     cls=_Command,
+    short_help="Run one plugin in a stand-in Mattermost; restart it at each save.",
     examples=(
         "mm-plugin dev .",
+        "mm-plugin dev . --config Words=secret --config Limit=3",
         "mm-plugin dev examples/guard --tour --once",
         "mm-plugin dev . --backend trio --state state.sqlite",
         "mm-plugin dev . --fault delay_s=0.5 --fault kv_full",
@@ -96,6 +120,12 @@ def commands() -> None:
 @click.option("--tour", is_flag=True, help="First show examples/guard at work.")
 @click.option("--once", is_flag=True, help="End after the start, or after the tour; non-zero if a step went wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Write events for programs, one JSON object in each line.")
+@click.option("--ignore", multiple=True, metavar="PATTERN",
+              help="Files or folders that restart nothing, such as data/ or '*.json'; may be repeated.")  # fmt: skip
+@_config
+@_config_file
+@_install
+@_debugger
 @_faults
 @_log_level(None, "  [default: info; for --tour --once error]")
 def dev(backend: str, **options: Any) -> None:
@@ -111,6 +141,7 @@ def dev(backend: str, **options: Any) -> None:
 
 @commands.command(
     cls=_Command,
+    short_help="Run several plugins side by side, with their states.",
     examples=(
         "mm-plugin host plugins/one plugins/two",
         "mm-plugin host plugins/* --port 0 --json",
@@ -126,6 +157,8 @@ def dev(backend: str, **options: Any) -> None:
               help="Answer the plugins' API calls from the state; without, each is UNIMPLEMENTED.")  # fmt: skip
 @click.option("--once", is_flag=True, help="End once all have started; non-zero if one has not.")
 @click.option("--json", "as_json", is_flag=True, help="Write each change of state as one JSON object in one line.")
+@_install
+@_debugger
 @_faults
 @_log_level("warning")
 def host(paths: tuple[Path, ...], backend: str, **options: Any) -> None:
@@ -141,6 +174,7 @@ def host(paths: tuple[Path, ...], backend: str, **options: Any) -> None:
 
 @commands.command(
     cls=_Command,
+    short_help="Start a plugin, call one hook, print the answer.",
     examples=(
         """mm-plugin call . MessageWillBePosted --json '{"post": {"message": "hello"}}'""",
         """mm-plugin call . execute_command --json '{"args": {"command": "/guard words"}}' --as bob""",
@@ -155,6 +189,10 @@ def host(paths: tuple[Path, ...], backend: str, **options: Any) -> None:
               help="For whom; also fills an empty user_id.")  # fmt: skip
 @_backend
 @_state
+@_config
+@_config_file
+@_install
+@_debugger
 @_faults
 @_log_level("warning")
 def call(backend: str, **options: Any) -> None:

@@ -20,6 +20,7 @@ from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hints import hints, server_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
+from mm_plugin.cli.plugin_settings import read_settings
 from mm_plugin.cli.tour import PLUGIN_ID, run_tour
 from mm_plugin.devserver.reload import Reload, Reloader
 from mm_plugin.devserver.server import open_devserver
@@ -52,6 +53,11 @@ class DevOptions:
     as_json: bool = False
     faults: tuple[str, ...] = ()
     log_level: str | None = None
+    install: bool = True
+    debugger: bool = False
+    settings: tuple[str, ...] = ()
+    config_file: Path | None = None
+    ignore: tuple[str, ...] = ()
 
     @property
     def chosen_log_level(self) -> str:
@@ -85,6 +91,7 @@ class _Dev:
         """Run until cancelled, or to the end that was asked for."""
         options = self._options
         manifest = load_manifest(self._bundle)
+        settings = read_settings(options.settings, options.config_file)
         if options.tour and manifest.id != PLUGIN_ID:
             return complain(f"--tour shows {PLUGIN_ID} (examples/guard), but {options.path} holds {manifest.id}")
         self._log.install()
@@ -92,18 +99,27 @@ class _Dev:
             changes: Changes | None = None
             if options.reload and not options.once:
                 ignored = () if options.state is None else (options.state,)
-                changes = await stack.enter_async_context(watch_bundle(self._bundle, ignored=ignored))
+                changes = await stack.enter_async_context(
+                    watch_bundle(self._bundle, ignored=ignored, patterns=options.ignore)
+                )
             server = await stack.enter_async_context(
                 open_devserver(
                     [],
                     state=options.state,
                     host=options.host,
                     port=options.chosen_port,
-                    options=host_options(options.backend, options.chosen_log_level, options.faults),
+                    options=host_options(
+                        options.backend,
+                        options.chosen_log_level,
+                        options.faults,
+                        install=options.install,
+                        debugger=options.debugger,
+                    ),
                     on_change=self._note_state,
                 )
             )
             self._output.event("server", **server_fields(server))
+            await server.app.configuration.preset(manifest, settings)
             passed = True
             try:
                 plugin = await server.app.plugins.start(self._bundle)
@@ -129,7 +145,7 @@ class _Dev:
             if isinstance(reload.plugin, RunningPlugin) and not self._hinted:
                 await self._show_hints(server, reload.plugin)
 
-        await Reloader(server.app.plugins, self._bundle, changes, ended=ended).run()
+        await Reloader(server.app.plugins, self._bundle, changes, ended=ended, told=self._output.ignored).run()
 
     async def _show_hints(self, server: DevServer, plugin: RunningPlugin) -> None:
         self._hinted = True
@@ -138,3 +154,4 @@ class _Dev:
     def _note_state(self, plugin: RunningPlugin) -> None:
         self._log.follow(plugin)
         self._output.state(plugin)
+        self._output.installing(plugin)

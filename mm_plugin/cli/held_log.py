@@ -21,11 +21,11 @@ _PLUGINS = "mm_plugin.host.plugin."
 
 
 class HeldLog(logging.Filter):
-    """A filter for the log's handlers, for one plugin; of what it holds back it keeps the newest lines."""
+    """A filter for the log's handlers; of what it holds back of each plugin it keeps the newest lines."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._held: deque[logging.LogRecord] | None = None
+        self._held: dict[str, deque[logging.LogRecord]] = {}
 
     def install(self) -> None:
         """Stand before all handlers of the log."""
@@ -34,22 +34,19 @@ class HeldLog(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep a plugin's line back while it starts; see logging.Filter."""
-        if self._held is None or not record.name.startswith(_PLUGINS):
+        held = self._held.get(record.name.removeprefix(_PLUGINS)) if record.name.startswith(_PLUGINS) else None
+        if held is None:
             return True
-        self._held.append(record)
+        held.append(record)
         return False
 
     def follow(self, plugin: RunningPlugin) -> None:
         """Hold or let go as a plugin changes its state; what a failed start wrote is told with its error."""
         match plugin.state:
             case PluginState.STARTING if not plugin.restarts:
-                self._held = deque(maxlen=limits.stderr_tail_lines)
+                self._held[plugin.id] = deque(maxlen=limits.stderr_tail_lines)
             case PluginState.FAILED_TO_START:
-                self._held = None
+                self._held.pop(plugin.id, None)
             case _:
-                self._release()
-
-    def _release(self) -> None:
-        held, self._held = self._held or (), None
-        for record in held:
-            logging.getLogger().handle(record)
+                for record in self._held.pop(plugin.id, ()):
+                    logging.getLogger().handle(record)

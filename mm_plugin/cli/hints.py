@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
+from mm_plugin import limits
+from mm_plugin.cli.plugin_routes import declared_routes
 from mm_plugin.devserver.seed import PASSWORD, USER_NAMES
 from mm_plugin.hooks.names import HookName
 
@@ -44,8 +47,27 @@ async def hints(server: DevServer, plugin: RunningPlugin, backend: str, *, reloa
         body = _json(channel_id=seed.channel.id, command=f"/{command.trigger}")
         lines.append(f"  {signed_in} {server.url}/api/v4/commands/execute -d {body}")
     if plugin.hooks is not None and HookName.ServeHTTP in plugin.hooks.implemented:
-        lines.append(f"  {signed_in} -N {server.url}/plugins/{plugin.id}/")
+        lines += [f"  {signed_in} {line}" for line in _http_lines(f"{server.url}/plugins/{plugin.id}", plugin)]
+    if plugin.manifest.settings_schema.get("settings"):
+        change = {"PluginSettings": {"Plugins": {plugin.id: _first_setting(plugin)}}}
+        admin = f"curl -H 'Authorization: Bearer {seed.tokens[USER_NAMES[0]]}'"
+        patch = f"{server.url}/api/v4/config/patch -d {shlex.quote(json.dumps(change))}"
+        lines += ["", "Settings change, and the plugin hears of it, by:", "", f"  {admin} -X PUT {patch}"]
     return "\n".join([*lines, ""])
+
+
+def _http_lines(url: str, plugin: RunningPlugin) -> list[str]:
+    """Return what to give curl for each route that the plugin's code declares, else for the plugin itself."""
+    routes = declared_routes(plugin.bundle)[: limits.cli_routes]
+    if not routes:
+        return [f"-N {url}/"]
+    methods = {"GET": "-N ", "HEAD": "-I "}
+    return [f"{methods.get(method, f'-X {method} ')}{shlex.quote(url + path)}" for method, path in routes]
+
+
+def _first_setting(plugin: RunningPlugin) -> dict[str, JSONValue]:
+    first = cast("list[Mapping[str, JSONValue]]", plugin.manifest.settings_schema["settings"])[0]
+    return {str(first.get("key", "Key")): first.get("default", "")}
 
 
 def _json(**fields: str) -> str:

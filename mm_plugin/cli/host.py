@@ -8,7 +8,7 @@ Output: each change of a plugin's state on standard output; for exit codes see `
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hints import server_fields
 from mm_plugin.cli.loop import host_options, run_until_signal
 from mm_plugin.cli.output import Output
@@ -26,6 +27,8 @@ from mm_plugin.host.host import Host, open_host
 from mm_plugin.host.state import PluginState
 
 if TYPE_CHECKING:
+    from mm_plugin.host.options import HostOptions
+    from mm_plugin.host.running_plugin import RunningPlugin
     from mm_plugin.types import Backend
 
 __all__ = ("HostCommandOptions", "run_host")
@@ -47,6 +50,13 @@ class HostCommandOptions:
     as_json: bool = False
     faults: tuple[str, ...] = ()
     log_level: str = "warning"
+    install: bool = True
+    debugger: bool = False
+
+    @property
+    def host_options(self) -> HostOptions:
+        """What the host is told."""
+        return host_options(self.backend, self.log_level, self.faults, install=self.install, debugger=self.debugger)
 
     @property
     def chosen_port(self) -> int:
@@ -66,10 +76,20 @@ def run_host(options: HostCommandOptions) -> int:
     async def run() -> int:
         output = Output(as_json=options.as_json)
         opened = _open_with_api if options.api else _open_without_api
-        async with opened(options, output) as host:
+        log = HeldLog()
+        log.install()
+
+        def note(plugin: RunningPlugin) -> None:
+            log.follow(plugin)
+            output.changed_state(plugin)
+
+        async with opened(options, output, note) as (host, curl):
             plugins = await host.start_all(Path(os.path.abspath(path)) for path in options.paths)  # noqa: ASYNC240
             running = sum(plugin.state is PluginState.RUNNING for plugin in plugins)
             output.event("started", running=running, failed=len(plugins) - running)
+            for plugin in plugins:
+                if host.http_link(plugin.id) is not None:
+                    output.say(f"  {curl}/plugins/{plugin.id}/")
             output.say(f"{running} of {len(plugins)} plugins run{'' if options.once else '; Ctrl-C stops them'}.")
             if not options.once:
                 await anyio.sleep_forever()
@@ -79,32 +99,37 @@ def run_host(options: HostCommandOptions) -> int:
 
 
 @asynccontextmanager
-async def _open_with_api(options: HostCommandOptions, output: Output) -> AsyncGenerator[Host]:
+async def _open_with_api(
+    options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None]
+) -> AsyncGenerator[tuple[Host, str]]:
     async with open_devserver(
         [],
         state=options.state,
         host=options.host,
         port=options.chosen_port,
-        options=host_options(options.backend, options.log_level, options.faults),
-        on_change=output.changed_state,
+        options=options.host_options,
+        on_change=note,
     ) as server:
         output.event("server", **server_fields(server))
         output.say(f"Plugins at {server.url}/plugins/ID/, REST at {server.url}/api/v4/")
-        output.say(f"As ada: curl -H 'Authorization: Bearer {server.seed.tokens['ada']}' …")
-        yield server.app.host
+        signed_in = f"curl -H 'Authorization: Bearer {server.seed.tokens['ada']}'"
+        output.say(f"As ada: {signed_in} {server.url}/api/v4/users/me")
+        yield server.app.host, f"{signed_in} -N {server.url}"
 
 
 @asynccontextmanager
-async def _open_without_api(options: HostCommandOptions, output: Output) -> AsyncGenerator[Host]:
+async def _open_without_api(
+    options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None]
+) -> AsyncGenerator[tuple[Host, str]]:
     async def find_session(_token: str) -> Session | None:
         return None
 
-    host_choices = host_options(options.backend, options.log_level, options.faults)
+    absent = "this host, which was started with --no-api; leave that out"
     async with open_host(
-        lambda _manifest: HandlerAPI(NoAPI()), options=host_choices, on_change=output.changed_state
+        lambda _manifest: HandlerAPI(NoAPI(), absent=absent), options=options.host_options, on_change=note
     ) as host:
         gateway = Gateway(host.http_link, find_session)
         async with open_doorway(gateway, options.host, options.chosen_port) as url:
             output.event("server", url=url)
             output.say(f"Plugins at {url}/plugins/ID/, nobody signed in; API calls are UNIMPLEMENTED")
-            yield host
+            yield host, f"curl -N {url}"

@@ -6,6 +6,7 @@ Output: exit codes: 0 after Ctrl-C, 1 where a plugin fails, 2 where something is
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging
 import os
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskStatus
 
-from mm_plugin.cli.output import indented
+from mm_plugin.cli.output import docs_code, indented
 from mm_plugin.exceptions import ConfigurationError, PluginStartError
 from mm_plugin.host.faults import parse_faults
 from mm_plugin.host.options import HostOptions
@@ -38,18 +39,41 @@ def complain(text: str, *, code: int = 2) -> int:
     return code
 
 
-def host_options(backend: Backend, log_level: str, faults: Sequence[str] = ()) -> HostOptions:
+def host_options(
+    backend: Backend,
+    log_level: str,
+    faults: Sequence[str] = (),
+    *,
+    install: bool = True,
+    debugger: bool = False,
+) -> HostOptions:
     """Return a host's options for plugins that this very Python runs where they bring none of their own.
+
+    Args:
+        backend: The plugins' event loop.
+        log_level: Of the plugins.
+        faults: Switches as they were given.
+        install: Whether environments are made for plugins that ask for one, in a folder of the user's cache.
+        debugger: Whether the plugins run under a debugger; it is looked for all the same.
 
     Raises:
         ConfigurationError: A fault is none.
     """
     return HostOptions(
         interpreter=Path(sys.executable),
+        environments=_cache_folder() / "environments" if install else None,
+        debugger=True if debugger else None,
         environment={BACKEND: backend},
         log_level=log_level.upper(),
         faults=parse_faults(faults) if faults else None,
     )
+
+
+def _cache_folder() -> Path:
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(given):
+        return Path(given) / "mm-plugin"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "mm-plugin"
 
 
 def run_until_signal(work: Callable[[], Awaitable[int]], *, backend: Backend, log_level: str) -> int:
@@ -77,12 +101,20 @@ async def _until_signal(work: Callable[[], Awaitable[int]]) -> int:
             try:
                 code = await work()
             except ConfigurationError as error:
-                code = complain(str(error))
+                code = complain(f"{error}{_port_hint(error)}{docs_code(error)}")
             except PluginStartError as error:
                 sys.stderr.write("".join(f"{line}\n" for line in indented(error)))
-                code = complain(error.reason, code=1)
+                code = complain(f"{error.reason}{docs_code(error)}", code=1)
         tasks.cancel_scope.cancel()
     return code
+
+
+def _port_hint(error: ConfigurationError) -> str:
+    """Return what to do where the address to listen on cannot be used."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in {errno.EADDRINUSE, errno.EACCES}:
+        return "; choose another one with --port, 0 takes a free one"
+    return ""
 
 
 async def _watch_signals(work: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:

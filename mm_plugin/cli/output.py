@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mm_plugin import limits
-from mm_plugin.exceptions import ConfigurationError, PluginStartError
+from mm_plugin.exceptions import ConfigurationError, MMPluginError, PluginStartError
 from mm_plugin.host.state import PluginState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mm_plugin.host.state import PluginReport
     from mm_plugin.types import JSONValue
 
-__all__ = ("Output", "indented", "state_line")
+__all__ = ("Output", "docs_code", "indented", "state_line")
 
 
 class Output:
@@ -51,6 +51,22 @@ class Output:
         """Tell people and programs of a change of a plugin's state."""
         self.state(plugin)
         self.say(state_line(plugin.report()))
+        if plugin.state is PluginState.FAILED_TO_START and not self._as_json:
+            sys.stderr.write("".join(f"{line}\n" for line in indented(plugin.start_error())))
+            sys.stderr.flush()
+
+    def installing(self, plugin: RunningPlugin) -> None:
+        """Tell people that a start takes longer, and why."""
+        if plugin.state is PluginState.STARTING and plugin.reason and not plugin.restarts:
+            self.say(f"{plugin.reason} …")
+
+    def ignored(self, place: str) -> None:
+        """Tell that the plugin itself changes files in some place of its bundle."""
+        self.event("ignored", place=place)
+        self.say(
+            f"The plugin itself writes {place} each time it starts: such changes no longer restart it. Files that it "
+            f"writes later still do; --ignore '{place}' leaves them out."
+        )
 
     def reloaded(self, reload: Reload) -> None:
         """Tell what came of a change of files."""
@@ -60,7 +76,8 @@ class Output:
                 self.start_failed(error, f"{_listed(reload.files)} changed, and the plugin does not start:")
             case ConfigurationError() as error:
                 trouble = str(error)
-                self._complain(f"{_listed(reload.files)} changed, and the plugin stays as it was:", trouble)
+                told = f"{trouble}{docs_code(error)}"
+                self._complain(f"{_listed(reload.files)} changed, and the plugin stays as it was:", told)
             case _:
                 trouble = ""
                 self.say(
@@ -70,12 +87,17 @@ class Output:
 
     def start_failed(self, error: PluginStartError, title: str = "The plugin does not start:") -> None:
         """Tell people why a start failed where the next save tries again; programs have the state."""
-        self._complain(title, *indented(error), error.reason)
+        self._complain(title, *indented(error), f"{error.reason}{docs_code(error)}")
 
     def _complain(self, *lines: str) -> None:
         if not self._as_json:
             sys.stderr.write("\n".join([*lines, "The next save tries again.", ""]))
             sys.stderr.flush()
+
+
+def docs_code(error: MMPluginError) -> str:
+    """Return the code under which docs/reference/errors.md explains an error, as the end of its sentence."""
+    return f" [{error.docs_code}]"
 
 
 def indented(error: PluginStartError) -> list[str]:
@@ -92,7 +114,8 @@ def state_line(report: PluginReport) -> str:
     if report.restarts:
         words.append(f"started again {report.restarts} times" if report.restarts > 1 else "started again once")
     if report.reason:
-        words.append(report.reason)
+        failed = report.state is PluginState.FAILED_TO_START
+        words.append(f"{report.reason} [{PluginStartError.docs_code}]" if failed else report.reason)
     return "  ".join(words)
 
 

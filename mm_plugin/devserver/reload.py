@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from mm_plugin.devserver.own_files import OwnFiles
 from mm_plugin.exceptions import ConfigurationError, PluginStartError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Reloader:
         bundle: Its folder, absolute.
         changes: What changes in that folder.
         ended: Called after each restart that no newer change has overtaken.
+        told: Called with each place where the plugin itself writes while it starts, and that no longer counts.
     """
 
     def __init__(
@@ -57,31 +59,44 @@ class Reloader:
         changes: Changes,
         *,
         ended: Callable[[Reload], Awaitable[None]],
+        told: Callable[[str], None],
     ) -> None:
         self._plugins = plugins
         self._bundle = bundle
         self._changes = changes
         self._ended = ended
+        self._own = OwnFiles(told)
+        self._news: set[Path] = set()
 
     async def run(self) -> None:
-        """Restart the plugin at each change until cancelled."""
-        files: set[str] = set()
+        """Restart the plugin at each change until cancelled; its first start has just ended."""
+        own, files = self._own, set[Path]()
+        own.start_ends(anyio.current_time())
         while True:
-            await self._changes.wait()
+            while not self._news:
+                await self._collect()
             begun_at = anyio.current_time()
-            files.update(str(path) for path in self._changes.take())
+            own.start_begins()
+            files |= self._news
+            self._news = set()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._cancel_at_change, tasks.cancel_scope)
                 plugin = await self._restart()
-                seconds = anyio.current_time() - begun_at
-                reload = Reload(files=tuple(sorted(files)), seconds=seconds, plugin=plugin)
+                ended_at = anyio.current_time()
+                own.start_ends(ended_at)
+                changed = tuple(sorted(map(str, files)))
                 files.clear()
-                await self._ended(reload)
+                await self._ended(Reload(files=changed, seconds=ended_at - begun_at, plugin=plugin))
                 tasks.cancel_scope.cancel()
 
     async def _cancel_at_change(self, restart: anyio.CancelScope) -> None:
-        await self._changes.wait()
+        while not self._news:
+            await self._collect()
         restart.cancel()
+
+    async def _collect(self) -> None:
+        await self._changes.wait()
+        self._news |= self._own.sift(self._changes.take(), anyio.current_time())
 
     async def _restart(self) -> RunningPlugin | ConfigurationError | PluginStartError:
         try:

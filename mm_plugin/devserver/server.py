@@ -34,6 +34,12 @@ from mm_plugin.messages.manifest import Manifest
 
 __all__ = ("DevServer", "open_app", "open_devserver", "open_door", "open_doorway")
 
+#: Ends the sentence about an API method that the stand-in does not have.
+_ABSENT = (
+    "the stand-in Mattermost of mm-plugin; a real server has it. Catch PluginAPIError (status_code 501) around the "
+    "call, or answer it in a test with a handler of your own (docs: how to test a plugin)"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevServer:
@@ -68,7 +74,7 @@ async def open_app(
     """
 
     def answer_for(manifest: Manifest) -> HandlerAPI:
-        return HandlerAPI(DevServerAPI(app, manifest))
+        return HandlerAPI(DevServerAPI(app, manifest), absent=_ABSENT)
 
     try:
         async with anyio.create_task_group() as tasks:
@@ -152,7 +158,7 @@ async def open_doorway(asgi_app: ASGIApp, host: str, port: int) -> AsyncGenerato
             try:
                 port = await tasks.start(partial(serve_http_app, asgi_app, host=host, port=port))
             except OSError as error:
-                raise ConfigurationError(error.strerror or str(error)) from None
+                raise ConfigurationError(error.strerror or str(error)) from error
             shown = f"[{host}]" if ":" in host else host
             yield f"http://{shown}:{port}"
             tasks.cancel_scope.cancel()

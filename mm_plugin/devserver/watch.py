@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import anyio
@@ -26,22 +27,32 @@ _FOLDERS = {
     ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
     "venv", ".venv",
 }  # fmt: skip
+# Where programs keep what they write; code counts there all the same.
+_WRITTEN = {"data", "logs", "tmp", "cache"}
 # Compiled code, the traces of editors, and files that programs write while they run.
 _FILES = re.compile(
     r"\.py[cod]$|\.sw.$|~$|^\.?#|^4913$|^\.DS_Store$|\.tmp$|\.log$|\.(db|sqlite3?)(-(wal|shm|journal))?$"
 )
 
 
-def is_source(path: Path, bundle: Path) -> bool:
+def is_source(path: Path, bundle: Path, patterns: Iterable[str] = ()) -> bool:
     """Tell whether a changed file is one that an author writes.
 
     Args:
         path: The file, absolute.
         bundle: The bundle's folder, absolute.
+        patterns: What does not count either, as ``fnmatch`` has it: names, or paths relative to the bundle, of the file
+            or of a folder that it is in.
     """
     inside = path.relative_to(bundle)
     if _FOLDERS.intersection(inside.parts) or _FILES.search(inside.name):
         return False
+    if inside.suffix != ".py" and _WRITTEN.intersection(inside.parts):
+        return False
+    wholes = [whole for whole in (inside, *inside.parents) if whole.name]
+    for pattern in (pattern.rstrip("/") for pattern in patterns):
+        if any(fnmatchcase(whole.name, pattern) or fnmatchcase(whole.as_posix(), pattern) for whole in wholes):
+            return False
     return not any((bundle / folder / "pyvenv.cfg").exists() for folder in inside.parents if folder.name)
 
 
@@ -70,19 +81,22 @@ class Changes:
 
 
 @asynccontextmanager
-async def watch_bundle(bundle: Path, *, ignored: Iterable[Path] = ()) -> AsyncGenerator[Changes]:
+async def watch_bundle(
+    bundle: Path, *, ignored: Iterable[Path] = (), patterns: Sequence[str] = ()
+) -> AsyncGenerator[Changes]:
     """Watch a bundle while the context is open; nothing that changes after it has been entered is missed.
 
     Args:
         bundle: The bundle's folder.
         ignored: Further files that do not count, with what SQLite puts beside them.
+        patterns: Further names that do not count; see ``is_source``.
     """
     root = bundle.resolve()  # noqa: ASYNC240 - once, before anything runs
     beside = tuple(str(path.resolve()) for path in ignored)
     changes = Changes()
     try:
         async with anyio.create_task_group() as tasks:
-            await tasks.start(_watch, root, beside, changes)
+            await tasks.start(_watch, root, beside, tuple(patterns), changes)
             yield changes
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -91,7 +105,14 @@ async def watch_bundle(bundle: Path, *, ignored: Iterable[Path] = ()) -> AsyncGe
         raise
 
 
-async def _watch(root: Path, ignored: tuple[str, ...], changes: Changes, *, task_status: TaskStatus[None]) -> None:
+async def _watch(
+    root: Path,
+    ignored: tuple[str, ...],
+    patterns: tuple[str, ...],
+    changes: Changes,
+    *,
+    task_status: TaskStatus[None],
+) -> None:
     from watchfiles import awatch
 
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would tell of every change
@@ -111,7 +132,7 @@ async def _watch(root: Path, ignored: tuple[str, ...], changes: Changes, *, task
             task_status.started()
             async for found in watching:
                 paths = [Path(name) for _, name in found if not name.startswith(ignored)]
-                changes.add(path.relative_to(root) for path in paths if is_source(path, root))
+                changes.add(path.relative_to(root) for path in paths if is_source(path, root, patterns))
 
 
 async def _set_when_cancelled(stop: anyio.Event) -> None:

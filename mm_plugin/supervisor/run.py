@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 import anyio
 
 from mm_plugin.exceptions import ConfigurationError, NotMagicCookieError
+from mm_plugin.hooks.source_places import describe
 from mm_plugin.hooks.threads import threads_at_work
 from mm_plugin.plugin.runtime import PluginRuntime
 from mm_plugin.settings import BACKEND, COOKIE_KEY, COOKIE_VALUE, RuntimeConfig, load_runtime_config
@@ -74,7 +75,8 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
         configure_logging(config.log_level)
         event_loop = _event_loop(backend or config.backend)
     except (NotMagicCookieError, ConfigurationError) as error:
-        sys.stderr.write(f"{error}\n")
+        by_hand = isinstance(error, NotMagicCookieError)
+        sys.stderr.write(f"{error} Run it with: mm-plugin dev {_folder()}\n" if by_hand else f"{error}\n")
         raise SystemExit(1) from None
     watchdog = Watchdog()
     guard_against_lost_host(parent, watchdog.end_after)
@@ -150,6 +152,16 @@ async def _serve(
         process_layer.cancel_scope.cancel()
 
 
+def _folder() -> str:
+    """Return the plugin's folder, as a shell takes it: where plugin.json lies, at or above the script."""
+    import shlex
+    from pathlib import Path
+
+    script = Path(sys.argv[0]).absolute()
+    found = [folder for folder in script.parents if (folder / "plugin.json").exists()]
+    return shlex.quote(os.path.relpath(found[0] if found else script.parent))
+
+
 class _EventLoop(TypedDict, total=False):
     """What ``anyio.run`` takes."""
 
@@ -180,7 +192,7 @@ def _report(error: BaseException) -> None:
     if isinstance(error, ConfigurationError):
         logger.critical("the plugin cannot start: %s", error)
     else:
-        logger.critical("the plugin crashed: %r", error, exc_info=error)
+        logger.critical("the plugin crashed: %s", describe(error), exc_info=error)
 
 
 def _lone_cause(error: BaseException) -> BaseException:
