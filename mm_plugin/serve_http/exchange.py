@@ -192,12 +192,10 @@ async def _answer_failure(exchange: HTTPExchange, request: Request, response: Re
 
 def _alone(error: Exception) -> Exception:
     """Return what a group has as its one error, however deep: it was raised within a task group."""
-    while isinstance(error, ExceptionGroup):
-        errors = cast("ExceptionGroup[Exception]", error).exceptions
-        if len(errors) > 1:
-            break
-        error = errors[0]
-    return error
+    if not isinstance(error, ExceptionGroup):
+        return error
+    group = cast("ExceptionGroup[Exception]", error)
+    return _alone(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 _PAGES = {
