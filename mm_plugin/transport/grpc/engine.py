@@ -6,8 +6,9 @@ Input:  any ``anyio.abc.ByteStream``: TCP, unix socket, a pair in memory.
 Errors: none reaches the caller of ``run``: whatever the peer or the network does ends the connection.
 See:    RFC 9113; ARCHITECTURE.md for why a burst becomes one write.
 
-One task reads, one writes. Where the byte stream has ``send_nowait`` (ours has), a call that answers alone writes at
-once and leaves only what the socket does not take to the writer. A client's reader never waits for its writer; a
+One task reads; another writes, from the first time that something has to wait. Where the byte stream has
+``send_nowait`` (ours has), a call that answers alone writes at once and leaves only what the socket does not take to
+the writer. A client's reader never waits for its writer; a
 server's does while its output is full, so that a peer that asks on and reads nothing fills no memory. (Were both to
 wait for room in each other's sockets, they would wait for ever.) While the reader is at work on a burst,
 ``write_soon`` only takes note: the tasks that the burst has woken get their turn, then all goes out at once.
@@ -62,6 +63,7 @@ class Engine(ABC):
         self._reading_scope = anyio.CancelScope()
         self._dead = False  # the peer takes nothing any more
         self._send_nowait: Callable[[bytes], int] | None = getattr(byte_stream, "send_nowait", None)
+        self._has_writer = False
         self._writing = False  # the writer is at work: what comes now waits for it
         self._rest = b""  # what the socket did not take at once
 
@@ -87,7 +89,7 @@ class Engine(ABC):
         """Have all that the protocol wants to send written, together with what others of this moment add."""
         if not self._corked and self.http2.output_octets:
             if len(self.http2.streams) > 1:
-                self._to_write.ring()  # others may finish in this turn of the loop, too
+                self._wake_writer()  # others may finish in this turn of the loop, too
             else:
                 self._write_now()
 
@@ -120,7 +122,6 @@ class Engine(ABC):
         try:
             async with anyio.create_task_group() as self.tasks:
                 try:
-                    self.tasks.start_soon(self._write)
                     self.begin()
                     with self._reading_scope:
                         await self._read()
@@ -180,7 +181,7 @@ class Engine(ABC):
     def _write_now(self) -> None:
         """Write what the socket takes at once; the writer does the rest, or all where it is at work."""
         if self._send_nowait is None or self._writing:
-            self._to_write.ring()
+            self._wake_writer()
             return
         data = self.http2.take()
         try:
@@ -191,9 +192,17 @@ class Engine(ABC):
         if sent < len(data):
             self._rest = data[sent:]
             self._writing = True  # nobody overtakes the rest
-            self._to_write.ring()
+            self._wake_writer()
         else:
             self._written.ring()
+
+    def _wake_writer(self) -> None:
+        """Let the writer go on; it begins with its first work, since idle connections are many and need none."""
+        if self._has_writer:
+            self._to_write.ring()
+        elif not self.over:
+            self._has_writer = True
+            self.tasks.start_soon(self._write)
 
     async def _write(self) -> None:
         while True:

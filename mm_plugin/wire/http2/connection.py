@@ -118,7 +118,7 @@ class Connection(MessageFrames):
     def _terminate(self, code: ErrorCode, text: str, *, by_peer: bool) -> None:
         self.terminated = True
         self._tail.clear()
-        self._turn.clear()
+        self._turn = None
         self._events.append(ConnectionClosed(code, text, by_peer))
 
     def _parse(self, data: bytes) -> None:

@@ -31,7 +31,7 @@ class BlockDecoder:
     __slots__ = ("_heads", "_list_octets", "_table", "_touched")
 
     def __init__(self, list_octets: int) -> None:
-        self._table = HeaderTable()
+        self._table: HeaderTable | None = None  # made by the first block
         self._list_octets = list_octets
         self._heads: dict[bytes, Head] = {}
         self._touched = False
@@ -61,6 +61,8 @@ class BlockDecoder:
 
     def _fields(self, block: bytes) -> list[tuple[bytes, bytes]]:
         """Decode the representations of RFC 7541, section 6; running off the end is an IndexError."""
+        if self._table is None:
+            self._table = HeaderTable()
         table, entries, limit = self._table, self._table.dynamic_entries, self._list_octets
         fields: list[tuple[bytes, bytes]] = []
         size, at, end = 0, 0, len(block)

@@ -285,6 +285,8 @@ class Sending(State):
         """Let a stream send whose own window allows it."""
         if stream.queued_octets and stream.send_window > 0 and not stream.waiting:
             stream.waiting = True
+            if self._turn is None:
+                self._turn = deque()
             self._turn.append(stream)
 
     def _pump(self) -> None:

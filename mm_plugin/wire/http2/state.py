@@ -77,7 +77,9 @@ class State:
         self._peer_frame_octets: int = DEFAULT_FRAME_OCTETS
         limit = config.concurrent_streams
         self._max_streams = limit if self._is_server else min(limit, _STREAMS_BEFORE_SETTINGS)
-        self._turn: deque[Stream] = deque()  # streams that only the connection's window holds back
+        # Streams that only the connection's window holds back; made when first needed, for it is a third of an idle
+        # connection's state.
+        self._turn: deque[Stream] | None = None
 
     def _write(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
@@ -89,7 +91,7 @@ class State:
         stream.local_open = stream.remote_open = stream.over_mark = False
         stream.queue = stream.trailers = None
         stream.queued_octets = 0
-        if stream.waiting:
+        if stream.waiting and self._turn is not None:
             stream.waiting = False
             self._turn.remove(stream)
         del self.streams[stream.id]
