@@ -54,24 +54,41 @@ async def test_goaway_before_any_call() -> None:
         assert len(servers.connections) <= 2
 
 
-@pytest.mark.parametrize("last", [0, 1])
-@pytest.mark.parametrize(
-    "sent",
-    [b"", good(1)[: 9 + len(RESPONSE_BLOCK)], good(1)[: -9 - len(TRAILERS_BLOCK)]],
-    ids=["before the answer", "after the head", "after the message"],
-)
-async def test_goaway_in_each_phase(sent: bytes, last: int) -> None:
-    """goaway: a call that the server has taken ends there, in whatever phase; one it has not goes to the next."""
+PHASES = {
+    "before the answer": b"",
+    "after the head": good(1)[: 9 + len(RESPONSE_BLOCK)],
+    "after the message": good(1)[: -9 - len(TRAILERS_BLOCK)],
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_goaway_behind_a_call(phase: str) -> None:
+    """goaway: a call that the server has taken ends there, in whatever phase it is."""
 
     async def leave(server: FakeServer) -> None:
         await server.request()
-        await server.send(sent + goaway(last))
-        if last:
-            await server.send(good(1)[len(sent) :])
+        await server.send(PHASES[phase] + goaway(1) + good(1)[len(PHASES[phase]) :])
 
     async with channel_to(leave, serve_well) as (channel, servers):
         assert await unary(channel) == b"good"
-        assert len(servers.connections) == (1 if last else 2)
+        assert len(servers.connections) == 1
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_goaway_before_a_call(phase: str) -> None:
+    """goaway: a call that the server leaves out goes to the next connection, unless it has begun to answer it."""
+
+    async def leave(server: FakeServer) -> None:
+        await server.request()
+        await server.send(PHASES[phase] + goaway(0))
+
+    async with channel_to(leave, serve_well) as (channel, servers):
+        if phase == "before the answer":
+            assert await unary(channel) == b"good"
+            assert len(servers.connections) == 2
+        else:
+            assert (await failure(channel)).kind is FailureKind.LOST
+            assert len(servers.connections) == 1
 
 
 async def test_goaway_with_an_error() -> None:

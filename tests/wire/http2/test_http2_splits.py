@@ -149,7 +149,7 @@ def test_state_stays_bounded(data: st.DataObject, role: Role, answers: bool) -> 
         assert len(connection.streams) <= config.concurrent_streams
         assert len(connection._closed._recent) + len(connection._closed._before) <= 2 * config.remembered_streams
         assert len(connection._tail) < 9 + config.frame_octets
-        assert len(connection._turn) <= len(connection.streams)
+        assert len(connection._turn or ()) <= len(connection.streams)
         assert sum(s.recv_window < -65_535 or s.queued_octets for s in connection.streams.values()) == 0
         if connection._open_block is not None:
             assert connection._open_block.octets <= config.header_block_octets
