@@ -11,8 +11,8 @@ from mm_plugin.transport.link import ResponseHead
 
 __all__ = ("Outgoing",)
 
-# Fields of one connection, which is not the browser's.
-_HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+# Fields of one connection, which is not the browser's; and the date, which the server says itself.
+_LEFT_OUT = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "date"}
 
 
 class Outgoing:
@@ -39,7 +39,7 @@ class Outgoing:
                 lengths.append(value)
             elif fault := fault_of_field(name, value):
                 self.faults.append(fault)
-            elif lower not in _HOP_BY_HOP:
+            elif lower not in _LEFT_OUT:
                 self.fields.append((lower.encode(), value.strip(" \t").encode()))
         if lengths and self.status not in (204, 304):  # in a 304 it may stand, but not every client of HTTP/2 bears it
             self._take_length(lengths)

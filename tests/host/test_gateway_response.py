@@ -108,3 +108,14 @@ async def test_a_handler_that_fails_halfway_is_seen_by_every_kind_of_client(http
     async with handler_on_port(handler) as port, client_of(port, http2=http2) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/plugins/p/")
+
+
+@PROTOCOLS
+async def test_what_the_server_says_itself_is_said_once(http2: bool) -> None:
+    """The date and what belongs to one connection are the server's; everything else is the plugin's."""
+    head = fields(("Date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("Keep-Alive", "timeout=5"), ("Server", "mine"))
+    async with link_on_port(scripted(head)) as port, client_of(port, http2=http2) as client:
+        answer = await client.get("/plugins/p/")
+    assert len(answer.headers.get_list("date")) == 1
+    assert "1970" not in answer.headers["date"]
+    assert (answer.headers["server"], "keep-alive" in answer.headers) == ("mine", False)
