@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from mm_plugin import limits
-from tests.attacks.peers import WIDE_GREETING, Peer, ServerProcess, call
+from tests.attacks.peers import ServerProcess, warm
 
 #: Limits short enough to be waited for.
 SHORT = {"http2_unfinished_s": 0.4, "http2_stall_s": 0.3, "socket_write_s": 0.5}
+
+#: What an attack may leave behind in a warm server.
+GROWTH_OCTETS = 5_000_000
 
 
 class _Servers:
@@ -18,19 +21,11 @@ class _Servers:
         self.running: dict[tuple[str, bool], ServerProcess] = {}
 
     def get(self, backend: str, *, hasty: bool) -> ServerProcess:
-        """Return the server of a backend, started when first asked for, and warm.
-
-        Warm: it has loaded its code, and once had as many calls open as it allows, whose memory it keeps for the next.
-        """
+        """Return the server of a backend, started and warmed when first asked for."""
         server = self.running.get((backend, hasty))
         if server is None:
             server = self.running[backend, hasty] = ServerProcess(backend, **SHORT if hasty else {})
-            for _ in range(2):
-                with Peer(server.port, WIDE_GREETING) as peer:
-                    streams = limits.http2_concurrent_streams - 1
-                    assert peer.send(b"".join(call(2 * number + 1, "/t.T/Hang") for number in range(streams)))
-                    assert peer.send(call(2 * streams + 1, "/t.T/Echo", bytes(500)))
-                    assert peer.answer(2 * streams + 1) is not None
+            warm(server.port)
         return server
 
 
@@ -41,13 +36,25 @@ def _servers() -> Iterator[_Servers]:
     assert [server.close() for server in servers.running.values()] == [0] * len(servers.running)
 
 
+def _watched(server: ServerProcess) -> Iterator[ServerProcess]:
+    """Give a server to an attack; afterwards it must answer within two seconds and be no larger by 5 MB."""
+    assert server.healthy()
+    memory = server.memory_octets
+    yield server
+    assert server.healthy(), "a fresh connection's health check was not answered within two seconds"
+    end = time.monotonic() + 2
+    while (grown := server.memory_octets - memory) >= GROWTH_OCTETS and time.monotonic() < end:
+        time.sleep(0.01)  # what the last connection held goes when its linger is over
+    assert grown < GROWTH_OCTETS, f"grown by {grown} octets"
+
+
 @pytest.fixture
-def server(_servers: _Servers, anyio_backend: str) -> ServerProcess:
+def server(_servers: _Servers, anyio_backend: str) -> Iterator[ServerProcess]:
     """A server with the limits it has in earnest."""
-    return _servers.get(anyio_backend, hasty=False)
+    yield from _watched(_servers.get(anyio_backend, hasty=False))
 
 
 @pytest.fixture
-def hasty_server(_servers: _Servers, anyio_backend: str) -> ServerProcess:
+def hasty_server(_servers: _Servers, anyio_backend: str) -> Iterator[ServerProcess]:
     """A server whose time limits are short."""
-    return _servers.get(anyio_backend, hasty=True)
+    yield from _watched(_servers.get(anyio_backend, hasty=True))

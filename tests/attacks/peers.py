@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from mm_plugin import limits
 from mm_plugin.wire.grpc import frame as message
 from mm_plugin.wire.http2 import ErrorCode, encode
 from tests.wire.http2.raw_frames import (
@@ -152,6 +153,23 @@ class Peer:
             select.select([self.socket], [], [], left)
             self._read()
         return None
+
+
+def warm(port: int) -> None:
+    """Have as many calls open at once as our servers allow, unary and streaming ones, twice.
+
+    Memory kept for that is kept for the next calls; it is not what an attack leaves behind.
+    """
+    last = 2 * limits.http2_concurrent_streams - 1
+    for _ in range(2):
+        for path in ("/t.T/Hang", "/t.T/Collect"):
+            with Peer(port, WIDE_GREETING) as peer:
+                heads = head(path)
+                for stream_id in range(1, last, 2):
+                    body = b"" if path == "/t.T/Collect" else frame(DATA, END_STREAM, stream_id, message(b""))
+                    peer.send(request(stream_id, END_HEADERS, heads) + body)
+                peer.send(call(last, "/t.T/Echo", bytes(500)))
+                peer.answer(last)
 
 
 class ServerProcess:

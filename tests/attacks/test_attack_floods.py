@@ -13,13 +13,11 @@ from tests.attacks.peers import Peer, ServerProcess, call
 from tests.wire.http2.raw_frames import rst_stream
 
 COUNT = int(os.environ.get("MM_PLUGIN_FLOOD", "20000"))
-GROWTH_OCTETS = 8 * 1024 * 1024  # a generous ceiling; `make report` prints what it is
 
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_flood(server: ServerProcess, name: str) -> None:
-    """20,000 blows end in ENHANCE_YOUR_CALM within the budget, at little cost, and a fresh connection is served."""
-    assert server.healthy()
+    """20,000 blows end in ENHANCE_YOUR_CALM within the budget, at little cost; what else holds, the fixture says."""
     memory, cpu = server.memory_octets, server.cpu_s
     with Peer(server.port) as peer:
         assert deliver(peer, FLOODS[name], COUNT) is ErrorCode.ENHANCE_YOUR_CALM
@@ -28,8 +26,7 @@ def test_flood(server: ServerProcess, name: str) -> None:
     assert server.healthy()
     grown = server.memory_octets - memory
     print(f"{name}: {grown / 1024:.0f} KiB, {server.cpu_s - cpu:.2f} s CPU, {answered} frames")
-    assert server.cpu_s - cpu < 2
-    assert grown < GROWTH_OCTETS
+    assert server.cpu_s - cpu < 0.5, "of the processor, whatever else the machine does"
 
 
 def test_handlers_are_bounded(server: ServerProcess) -> None:
