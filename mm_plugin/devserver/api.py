@@ -11,10 +11,13 @@ from mm_plugin.devserver.api_access import AccessHandler
 from mm_plugin.devserver.api_bots import BotsHandler
 from mm_plugin.devserver.api_commands import CommandsHandler
 from mm_plugin.devserver.api_emoji import EmojiHandler
+from mm_plugin.devserver.api_events import EventsHandler
 from mm_plugin.devserver.api_files import FilesHandler
 from mm_plugin.devserver.api_group_links import GroupLinksHandler
 from mm_plugin.devserver.api_kv import KVHandler
 from mm_plugin.devserver.api_memberships import MembershipsHandler
+from mm_plugin.devserver.api_oauth import OAuthHandler
+from mm_plugin.devserver.api_plugins import PluginsHandler
 from mm_plugin.devserver.api_posts import PostsHandler
 from mm_plugin.devserver.api_profiles import ProfilesHandler
 from mm_plugin.devserver.api_search import SearchHandler
@@ -44,6 +47,9 @@ class DevServerAPI(
     CommandsHandler,
     BotsHandler,
     ServerHandler,
+    PluginsHandler,
+    EventsHandler,
+    OAuthHandler,
     AbsentHandler,
 ):
     """What one caller may ask of the development server."""

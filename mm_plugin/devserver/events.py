@@ -61,6 +61,15 @@ class Events:
             if plugin.hooks is not None and plugin_id in {"", plugin.id}:
                 self._start(f"OnConfigurationChange of {plugin.id}", plugin.hooks.on_configuration_change)
 
+    def start_soon(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
+        """Do something in the background that whoever asks for it cannot wait for; its failure is logged.
+
+        Args:
+            what: What it is, for the log.
+            call: Raises PluginAPIError and CallFailure only.
+        """
+        self._start(what, call)
+
     def _start(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
         self._pending += 1
         self._tasks.start_soon(self._run, what, call, name=what)

@@ -17,9 +17,10 @@ from starlette.responses import JSONResponse, Response
 
 from mm_plugin import limits
 from mm_plugin.devserver.api_emoji import create_emoji, delete_emoji
-from mm_plugin.devserver.errors import denied, invalid
+from mm_plugin.devserver.errors import denied, failed, invalid
 from mm_plugin.devserver.json_forms import json_of
 from mm_plugin.devserver.outbox import OutboxKind
+from mm_plugin.devserver.outgoing import post
 from mm_plugin.devserver.pictures import format_of
 from mm_plugin.devserver.public_links import is_public_link
 from mm_plugin.devserver.reading import mark_viewed
@@ -27,6 +28,8 @@ from mm_plugin.devserver.rest_request import Call
 from mm_plugin.types import JSONValue
 
 __all__ = ("MORE_ROUTES", "RESTRoute")
+
+_SUBMISSION = frozenset({"callback_id", "state", "submission", "channel_id", "team_id"})
 
 _Answer: TypeAlias = Callable[[Call], Awaitable[Response]]
 
@@ -159,6 +162,20 @@ async def _outbox(call: Call) -> Response:
     return JSONResponse(shown)
 
 
+async def _submit_dialog(call: Call) -> Response:
+    """Send what a user filled into a dialog to the dialog's url, and show what it answers."""
+    body = await call.json()
+    url, cancelled = str(body.get("url", "")), bool(body.get("cancelled"))
+    sent = {key: value for key, value in body.items() if key in _SUBMISSION}
+    content = {**sent, "type": "dialog_submission", "user_id": call.user_id, "cancelled": cancelled}
+    headers = {"Content-Type": "application/json"}
+    answer = await post(call.app, url, json.dumps(content).encode(), headers, user_id=call.user_id)
+    if answer.status != 200:
+        text = f"The dialog's url answered {answer.status}."
+        raise failed("api.post.do_action.action_integration.app_error", text, "SubmitInteractiveDialog")
+    return Response(answer.body or b"{}", media_type="application/json")
+
+
 #: In the order in which they are tried.
 MORE_ROUTES = (
     RESTRoute("GET", "/api/v4/users/{user_id}/image", _user_image),
@@ -172,5 +189,6 @@ MORE_ROUTES = (
     RESTRoute("DELETE", "/api/v4/emoji/{emoji_id}", _delete_emoji),
     RESTRoute("GET", "/files/{file_id}/public", _public_file, public=True),
     RESTRoute("POST", "/api/v4/channels/members/{user_id}/view", _view_channel),
+    RESTRoute("POST", "/api/v4/actions/dialogs/submit", _submit_dialog),
     RESTRoute("GET", "/api/v4/devserver/outbox", _outbox),
 )

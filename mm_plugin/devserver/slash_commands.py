@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.errors import failed, invalid, missing
+from mm_plugin.devserver.triggers import new_trigger_id
 from mm_plugin.host.hook_client import HookContext
 from mm_plugin.messages.commands import Command, CommandArgs, CommandResponse
 from mm_plugin.messages.helpers import new_id, now_ms
@@ -81,7 +82,7 @@ class SlashCommands:
         """Run a slash command, and show its answer to whom it is meant for.
 
         Args:
-            args: ``command`` is the whole line, from the slash on.
+            args: ``command`` is the whole line, from the slash on; the trigger id is made here.
             context: For whom.
 
         Raises:
@@ -104,6 +105,7 @@ class SlashCommands:
                 f"The plugin {found[0].plugin_id} of the command /{trigger} does not run.",
                 "command",
             )
+        args.trigger_id = new_trigger_id(args.user_id)
         response = await plugin.hooks.execute_command(args, context=context or HookContext(user_id=args.user_id))
         if response is None:
             return CommandResponse()

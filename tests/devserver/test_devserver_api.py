@@ -310,7 +310,7 @@ async def test_bots() -> None:
     """A bot is a user that posts; ensuring it twice makes one."""
     async with open_world() as world, world.client() as api:
         bot_id = await api.ensure_bot_user(Bot(username="robot", display_name="Robot"))
-        assert await api.ensure_bot_user(Bot(username="Robot")) == bot_id
+        assert await api.ensure_bot_user(Bot(username="Robot", display_name="Robot")) == bot_id
         assert (await api.get_user(bot_id)).is_bot
         bot = await api.get_bot(bot_id)
         assert (bot.owner_id, bot.display_name) == ("com.example.test", "Robot")

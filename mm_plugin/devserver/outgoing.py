@@ -1,0 +1,97 @@
+"""HTTP that the server itself sends: to plugins, and to whoever people have named in a custom command.
+
+Job:    POST to a URL, a plugin's path straight over its link, everything else over HTTP in a worker thread.
+Layer:  devserver, over the host.
+Errors: PluginAPIError, HTTP 500, where nobody answers or the URL is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from http.client import HTTPException
+from typing import TYPE_CHECKING, NamedTuple, cast
+from urllib import request as urllib_request
+from urllib.error import HTTPError
+
+from anyio import to_thread
+
+from mm_plugin import limits
+from mm_plugin.devserver.errors import failed
+from mm_plugin.host.plugin_http import PluginHTTP
+from mm_plugin.transport.link import CallFailure
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from mm_plugin._proto.api_misc_pb2 import PluginHTTPResponse
+    from mm_plugin.devserver.app import App
+
+__all__ = ("Answer", "post")
+
+_WEB = re.compile(r"https?://[^/\s]+", re.IGNORECASE)
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    body: bytes
+
+
+async def post(app: App, url: str, body: bytes, headers: Mapping[str, str], *, user_id: str) -> Answer:
+    """Send a body and return the answer; a plugin learns which user it is for.
+
+    Cancellation gives up a request to a plugin at once, any other after ``limits.devserver_custom_command_s``.
+
+    Args:
+        app: The server.
+        url: Absolute, or a path of this server such as ``/plugins/com.example/path``.
+        body: What to send.
+        headers: With what.
+        user_id: For whom.
+
+    Raises:
+        PluginAPIError: Nobody answered.
+    """
+    path = url.removeprefix(app.site_url) if app.site_url else url
+    if path.startswith("/plugins/"):
+        told = {**headers, "Mattermost-User-Id": user_id}
+        return await _post_to_plugin(app, path.removeprefix("/plugins"), body, told)
+    if not _WEB.match(url):
+        raise _no_answer(url, "it is no http or https URL, and no path below /plugins/")
+    try:
+        return await to_thread.run_sync(partial(_post, url, body, dict(headers)))
+    except (OSError, ValueError, HTTPException) as error:
+        raise _no_answer(url, str(error)) from None
+
+
+async def _post_to_plugin(app: App, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    from mm_plugin._proto.api_misc_pb2 import PluginHTTPRequest
+
+    request = PluginHTTPRequest(method="POST", url=url, body=body, headers=headers)
+    plugins = PluginHTTP(_Nothing(), caller="", find_link=app.host.http_link)
+    response = cast("PluginHTTPResponse", await plugins.handle_api("PluginHTTP", request, deadline=None))
+    return Answer(response.status_code, response.body)
+
+
+class _Nothing:
+    """Stands behind PluginHTTP, which answers all that it is asked here."""
+
+    async def handle_api(self, method: str, request: Message, *, deadline: float | None) -> Message:  # noqa: ARG002
+        raise CallFailure(f"{method} is not asked here")
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
+    call = urllib_request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310 - checked above
+    try:
+        with urllib_request.urlopen(call, timeout=limits.devserver_custom_command_s) as response:  # noqa: S310
+            return Answer(int(response.status), bytes(response.read(limits.devserver_body_octets)))
+    except HTTPError as error:
+        with error:
+            return Answer(error.code, error.read(limits.devserver_body_octets))
+
+
+def _no_answer(url: str, why: str) -> Exception:
+    return failed("api.context.outgoing.app_error", f"The URL {url!r} gave no answer: {why}.")
