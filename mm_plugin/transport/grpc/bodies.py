@@ -46,20 +46,17 @@ class UnaryBody:
 
     Attributes:
         gzip: The peer has said that it may compress its message.
+        in_pieces: The message has come, or is coming, in more than one piece.
     """
 
-    __slots__ = ("_limit_octets", "_message", "_reader", "gzip")
+    __slots__ = ("_limit_octets", "_message", "_reader", "gzip", "in_pieces")
 
     def __init__(self, limit_octets: int) -> None:
         self.gzip = False
+        self.in_pieces = False
         self._limit_octets = limit_octets
         self._message: bytes | None = None
         self._reader: MessageReader | None = None
-
-    @property
-    def in_pieces(self) -> bool:
-        """Whether the message has come, or is coming, in more than one piece."""
-        return self._reader is not None
 
     def feed(self, data: bytes) -> None:
         """Take the next piece.
@@ -77,6 +74,7 @@ class UnaryBody:
                 self._message = data[PREFIX_OCTETS:]  # nearly always: one whole message in one piece
                 return
             self._reader = MessageReader(self._limit_octets)
+            self.in_pieces = True
         self._reader.feed(data)
         while (found := self._reader.next_message()) is not None:
             if self._message is not None:

@@ -183,13 +183,13 @@ class Engine(ABC):
         if self._send_nowait is None or self._writing:
             self._wake_writer()
             return
-        data = self.http2.take()
+        data = self.http2.take(limits.http2_output_octets)
         try:
             sent = self._send_nowait(data)
         except _GONE:
             self._give_up()
             return
-        if sent < len(data):
+        if sent < len(data) or self.http2.output_octets:
             self._rest = data[sent:]
             self._writing = True  # nobody overtakes the rest
             self._wake_writer()
@@ -210,11 +210,14 @@ class Engine(ABC):
                 self._writing = False
                 await self._to_write.wait()
             self._writing = True
-            data, self._rest = self._rest or self.http2.take(), b""
+            data, self._rest = self._rest or self.http2.take(limits.http2_output_octets), b""
             # A write is never cut by a cancellation: half a frame on the wire is the end of the connection.
             with anyio.CancelScope(shield=True) as self._writing_scope:
                 try:
-                    await self._send(data, self._writing_scope)
+                    # Each piece has the whole time, so that a slow peer is not taken for a dead one.
+                    budget_s = limits.connection_linger_s if self.over else limits.socket_write_s
+                    self._writing_scope.deadline = anyio.current_time() + budget_s
+                    await self._byte_stream.send(data)
                 except _GONE:
                     self._dead = True
             if self._dead or self._writing_scope.cancelled_caught:
@@ -222,14 +225,6 @@ class Engine(ABC):
                 return
             self._writing_scope = None
             self._written.ring()
-
-    async def _send(self, data: bytes, scope: anyio.CancelScope) -> None:
-        piece_octets = limits.http2_output_octets
-        for start in range(0, len(data), piece_octets):
-            # Each piece has the whole time, so that a slow peer is not taken for a dead one.
-            budget_s = limits.connection_linger_s if self.over else limits.socket_write_s
-            scope.deadline = anyio.current_time() + budget_s
-            await self._byte_stream.send(data if len(data) <= piece_octets else data[start : start + piece_octets])
 
     def _give_up(self) -> None:
         """End the connection without a word: the peer has gone, or takes nothing any more."""

@@ -32,7 +32,7 @@ from mm_plugin.wire.grpc import (
     FramingFault,
     compress,
     encode_metadata,
-    frame,
+    prefix,
     trailers,
     trailers_only,
 )
@@ -208,7 +208,8 @@ class UnaryCall(ServerCall):
 
     def receive(self, data: bytes, credit_octets: int) -> None:
         """Take a piece of the request; one over the limit is answered from its prefix."""
-        self.connection.http2.consumed(self.stream, credit_octets)
+        if self.stream.remote_open:  # nobody needs credit for the last piece
+            self.connection.http2.consumed(self.stream, credit_octets)
         if self._fault is None:
             try:
                 self._body.feed(data)
@@ -292,16 +293,18 @@ class UnaryCall(ServerCall):
         self.answer_fault(fault, str(error), error.code)
 
     def _respond(self, response: bytes) -> None:
-        if self.stream.ending or self.stream.closed:
+        if not self.stream.local_open or self.stream.ending:
             return  # the policy was faster, since the server closes
         if len(response) > self._bound.limit_octets:
             text = f"the response has {len(response)} octets, the limit is {self._bound.limit_octets}"
             self.finish(StatusCode.RESOURCE_EXHAUSTED, text)
         elif self.info.compress and self.info.takes_gzip:
-            data = frame(compress(response), compressed=True)
-            self.connection.http2.send_response(self.stream, _GZIP_HEAD, data, _OK)
+            data = compress(response)
+            self.connection.http2.send_response(
+                self.stream, _GZIP_HEAD, data, _OK, prefix=prefix(data, compressed=True)
+            )
         else:
-            self.connection.http2.send_response(self.stream, _HEAD, frame(response), _OK)
+            self.connection.http2.send_response(self.stream, _HEAD, response, _OK, prefix=prefix(response))
 
 
 class StreamingCall(ServerCall):
@@ -362,10 +365,10 @@ class StreamingCall(ServerCall):
         if not self._head_sent:
             self.send_head()
         gzip = self._gzip and self.info.compress
-        data = frame(compress(message), compressed=True) if gzip else frame(message)
+        data = compress(message) if gzip else message
         connection = self.connection
         await connection.wait_writable(self.stream, self._writable)
-        connection.http2.send_data(self.stream, data)
+        connection.http2.send_data(self.stream, data, prefix=prefix(data, compressed=gzip))
         connection.write_soon()
 
     def send_status(self, code: StatusCode, text: str = "") -> None:

@@ -16,6 +16,7 @@ from mm_plugin.wire.grpc.framing import (
     Message as Message,
     MessageReader as MessageReader,
     frame as frame,
+    prefix as prefix,
     read_unary as read_unary,
 )
 from mm_plugin.wire.grpc.metadata import (

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from mm_plugin.exceptions import RemoteProtocolError, StatusCode
 
-__all__ = ("PREFIX_OCTETS", "FramingError", "FramingFault", "Message", "MessageReader", "frame", "read_unary")
+__all__ = ("PREFIX_OCTETS", "FramingError", "FramingFault", "Message", "MessageReader", "frame", "prefix", "read_unary")
 
 _PREFIX = Struct(">BI")
 
@@ -74,9 +74,18 @@ def frame(message: bytes, *, compressed: bool = False) -> bytes:
     Raises:
         OverflowError: The message is over 4 GiB, which the prefix cannot say.
     """
+    return prefix(message, compressed=compressed) + message
+
+
+def prefix(message: bytes, *, compressed: bool = False) -> bytes:
+    """Return the prefix of ``message``, for who sends both without copying the message.
+
+    Raises:
+        OverflowError: The message is over 4 GiB, which the prefix cannot say.
+    """
     if len(message) > 0xFFFFFFFF:
         raise OverflowError(f"a gRPC message holds at most 4294967295 octets, this one has {len(message)}")
-    return _PREFIX.pack(compressed, len(message)) + message
+    return _PREFIX.pack(compressed, len(message))
 
 
 def read_unary(body: bytes, limit_octets: int) -> Message:

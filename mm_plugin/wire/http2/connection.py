@@ -207,14 +207,27 @@ class Connection(MessageFrames):
 
     # -- octets out --
 
-    def take(self) -> bytes:
-        """Return and forget all octets to write now; b"" if there are none."""
+    def take(self, most_octets: int | None = None) -> bytes:
+        """Return and forget the octets to write now; b"" if there are none. This is where bodies are copied, once.
+
+        Args:
+            most_octets: Take no more than is needed to reach these; None means all.
+        """
         out = self._out
         if not out:
             return b""
-        self._out = []
-        self.output_octets = 0
-        return b"".join(out)
+        if most_octets is None or self.output_octets <= most_octets:
+            self._out = []
+            self.output_octets = 0
+            return b"".join(out)
+        octets = count = 0
+        while octets < most_octets:
+            octets += len(out[count])
+            count += 1
+        taken = b"".join(out[:count])
+        del out[:count]
+        self.output_octets -= octets
+        return taken
 
     # -- the connection itself --
 

@@ -110,10 +110,18 @@ class Sending(State):
                 self._redeem()
             self._write_block(stream, block, end_stream)
 
-    def send_data(self, stream: Stream, data: bytes | memoryview, *, end_stream: bool = False) -> None:
+    def send_data(
+        self, stream: Stream, data: bytes | memoryview, *, prefix: bytes = b"", end_stream: bool = False
+    ) -> None:
         """Send or queue body octets; ``data`` is kept uncopied until ``take``: do not change it.
 
         When ``stream.queued_octets`` reaches ``Config.stream_output_octets`` wait for ``StreamWritable``.
+
+        Args:
+            stream: Where to.
+            data: The octets.
+            prefix: A few octets before them, given apart so that nobody copies ``data`` to put them there.
+            end_stream: Nothing follows.
 
         Raises:
             LocalProtocolError: Our end was handed over before, or no head was sent.
@@ -122,16 +130,16 @@ class Sending(State):
             return
         if not stream.head_sent:
             raise LocalProtocolError("data before the head")
-        size = len(data)
+        size = len(prefix) + len(data)
         self._redeem(size)
         if stream.queued_octets or (
             size and size > min(self._peer_frame_octets, stream.send_window, self._send_window)
         ):
             stream.ending = end_stream
             if size:
-                self._queue(stream, data)
+                self._queue(stream, data, prefix)
         elif size or end_stream:
-            self._write_data(stream, data, end_stream)
+            self._write_data(stream, data, end_stream, prefix)
 
     def send_trailers(self, stream: Stream, trailers: bytes | Fields) -> None:
         """End our side with trailers, behind what is queued.
@@ -151,13 +159,20 @@ class Sending(State):
         else:
             self._write_block(stream, block, end_stream=True)
 
-    def send_response(self, stream: Stream, head: bytes, data: bytes, trailers: bytes) -> None:
+    def send_response(self, stream: Stream, head: bytes, data: bytes, trailers: bytes, *, prefix: bytes = b"") -> None:
         """Server: send a whole response of ready blocks and one body, in one go where the windows allow it.
+
+        Args:
+            stream: Where to.
+            head: A block from ``encode``.
+            data: The body.
+            trailers: A block from ``encode``.
+            prefix: A few octets before the body, as in ``send_data``.
 
         Raises:
             LocalProtocolError: Our end was handed over before, or this is a client.
         """
-        size = len(data)
+        size = len(prefix) + len(data)
         if (
             self._is_server
             and stream.local_open
@@ -167,7 +182,8 @@ class Sending(State):
             and size <= self._peer_frame_octets
             and len(head) + len(trailers) <= DEFAULT_FRAME_OCTETS
         ):
-            self._redeem(size)
+            if self._wasted:
+                self._redeem(size)
             self._send_window -= size
             stream.send_window -= size
             pack, stream_id = FRAME_HEAD.pack, stream.id
@@ -176,6 +192,7 @@ class Sending(State):
                 pack(head_size >> 8, head_size & 0xFF, HEADERS, END_HEADERS, stream_id),
                 head,
                 pack(size >> 8, size & 0xFF, DATA, 0, stream_id),
+                prefix,
                 data,
                 pack(end_size >> 8, end_size & 0xFF, HEADERS, END_HEADERS | END_STREAM, stream_id),
                 trailers,
@@ -185,7 +202,7 @@ class Sending(State):
             self._end_sent(stream)
         else:
             self.send_headers(stream, head)
-            self.send_data(stream, data)
+            self.send_data(stream, data, prefix=prefix)
             self.send_trailers(stream, trailers)
 
     def stop_request(self, stream: Stream) -> None:
@@ -253,13 +270,13 @@ class Sending(State):
         if end_stream:
             self._end_sent(stream)
 
-    def _write_data(self, stream: Stream, data: bytes | memoryview, end_stream: bool) -> None:
+    def _write_data(self, stream: Stream, data: bytes | memoryview, end_stream: bool, prefix: bytes = b"") -> None:
         """Write one DATA frame that the windows allow."""
-        size = len(data)
+        size = len(prefix) + len(data)
         self._send_window -= size
         stream.send_window -= size
         end = END_STREAM if end_stream else 0
-        self._out += (FRAME_HEAD.pack(size >> 8, size & 0xFF, DATA, end, stream.id), data)
+        self._out += (FRAME_HEAD.pack(size >> 8, size & 0xFF, DATA, end, stream.id) + prefix, data)
         self.output_octets += FRAME_HEAD_OCTETS + size
         if end_stream:
             self._end_sent(stream)
@@ -272,11 +289,18 @@ class Sending(State):
         elif stream.stop_request:
             self.reset(stream, ErrorCode.NO_ERROR)
 
-    def _queue(self, stream: Stream, data: bytes | memoryview) -> None:
+    def _queue(self, stream: Stream, data: bytes | memoryview, prefix: bytes) -> None:
         if stream.queue is None:
             stream.queue = deque()
-        stream.queue.append(data)
-        stream.queued_octets += len(data)
+        stream.queued_octets += len(prefix) + len(data)
+        if prefix:
+            # The prefix goes with as much of the data as makes a whole frame: all that is copied of it.
+            data = memoryview(data)
+            with_prefix = max(0, self._peer_frame_octets - len(prefix))
+            stream.queue.append(b"".join((prefix, data[:with_prefix])))
+            data = data[with_prefix:]
+        if data:
+            stream.queue.append(data)
         self._join_turn(stream)
         self._pump()
         stream.over_mark = stream.queued_octets * 2 >= self.config.stream_output_octets

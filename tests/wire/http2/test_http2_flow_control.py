@@ -210,6 +210,43 @@ def test_whole_response_in_one_go_or_queued() -> None:
         connection.send_response(first, RESPONSE_BLOCK, b"1", TRAILERS_BLOCK)
 
 
+@pytest.mark.parametrize("credit", [0, 1, 4, 7, 20_000])
+@pytest.mark.parametrize("size", [0, 1, 16_378, 16_379, 16_380, 40_000])
+def test_prefix_goes_before_its_data(size: int, credit: int) -> None:
+    """A prefix given apart arrives as if it stood before the data, in frames as long as the peer takes them."""
+    body = bytes(number % 251 for number in range(size))
+    connection = server(window=credit)
+    connection.receive(request(1, WHOLE))
+    (stream,) = connection.streams.values()
+    connection.send_headers(stream, RESPONSE_BLOCK)
+    connection.send_data(stream, body, prefix=b"12345", end_stream=True)
+    assert stream.queued_octets == max(0, size + 5 - credit)
+    connection.receive(window_update(1, 50_000))
+    sent = [f for f in frames_of(connection.take()) if f.kind == DATA]
+    assert b"".join(f.payload for f in sent) == b"12345" + body
+    assert [f.flags for f in sent] == [0] * (len(sent) - 1) + [END_STREAM]
+    if not credit:
+        assert [len(f.payload) for f in sent[:-1]] == [16_384] * ((size + 4) // 16_384)
+
+
+@pytest.mark.parametrize("most_octets", [1, 9, 10, 20_000, 30_000, 1_000_000])
+def test_output_taken_in_parts_is_the_output(most_octets: int) -> None:
+    """Output that is taken in parts loses and reorders nothing; no part is a whole piece longer than asked for."""
+    whole, parted = server(window=50_000), server(window=50_000)
+    for connection in (whole, parted):
+        connection.receive(request(1, WHOLE))
+        (stream,) = connection.streams.values()
+        connection.send_response(stream, RESPONSE_BLOCK, bytes(40_000), TRAILERS_BLOCK, prefix=b"12345")
+    parts: list[bytes] = []
+    while parted.output_octets:
+        before = parted.output_octets
+        parts.append(parted.take(most_octets))
+        assert min(most_octets, before) <= len(parts[-1]) < most_octets + 16_384
+        assert parted.output_octets == before - len(parts[-1])
+    assert parted.take(most_octets) == b""
+    assert b"".join(parts) == whole.take()
+
+
 def test_whole_request_in_one_go_or_queued() -> None:
     """send_request writes two frames where the windows allow it, and queues where they do not."""
     connection = Connection(Role.CLIENT)

@@ -169,11 +169,12 @@ class Joined(RuleBasedStateMachine):
             connection.send_headers(half.handle, RESPONSE_BLOCK)
             half.head_out = True
 
-    @rule(pick=PICK, size=SIZES)
-    def send_response(self, pick: int, size: int) -> None:
+    @rule(pick=PICK, size=SIZES, prefix_octets=st.sampled_from([0, 5]))
+    def send_response(self, pick: int, size: int, prefix_octets: int) -> None:
         for connection, half in self.pick(pick, lambda half: not half.head_out):
             body = self.body(size)
-            connection.send_response(half.handle, RESPONSE_BLOCK, body, TRAILERS_BLOCK)
+            prefix, rest = body[:prefix_octets], body[prefix_octets:]
+            connection.send_response(half.handle, RESPONSE_BLOCK, rest, TRAILERS_BLOCK, prefix=prefix)
             half.head_out = True
             if not half.over:
                 half.handed_over += body
