@@ -6,15 +6,18 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
+import pytest
 
 from mm_plugin.host.gateway import Gateway
 from mm_plugin.host.http_server import Receive, Scope, Send
-from mm_plugin.serve_http import Request, Response
+from mm_plugin.serve_http import Request, Response, run_http
 from mm_plugin.transport.link import (
     HostLink,
     HTTPCall,
+    HTTPExchange,
     RequestHead,
 )
+from tests.contract.links import LINKS, Plugin, Server, open_pair
 from tests.host.http_client import (
     app_on_port,
     find_session,
@@ -22,7 +25,6 @@ from tests.host.http_client import (
     raw_client,
 )
 from tests.host.scripted_link import UNREACHABLE, ScriptedLink
-from tests.serve_http.served import served
 
 
 async def test_an_early_answer_is_not_held_back_by_an_upload() -> None:
@@ -73,7 +75,8 @@ async def stuck() -> None:
         await anyio.sleep_forever()
 
 
-async def test_an_early_answer_meets_a_flood() -> None:
+@pytest.mark.parametrize("kind", LINKS)
+async def test_an_early_answer_meets_a_flood(kind: str) -> None:
     """A client that sends as fast as it can neither blocks the answer nor leaves a request hanging."""
 
     async def handler(request: Request, response: Response) -> None:
@@ -81,7 +84,10 @@ async def test_an_early_answer_meets_a_flood() -> None:
         response.status = 413
         await response.write("too much")
 
-    async with served(handler) as link:
+    async def serve(exchange: HTTPExchange) -> None:
+        await run_http(exchange, handler)
+
+    async with open_pair(kind, Plugin(on_http=serve), Server()) as (_, link):
         answer = await flooded(link)
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"too much" in answer
