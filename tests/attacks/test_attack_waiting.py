@@ -21,6 +21,7 @@ from tests.wire.http2.raw_frames import (
     RST_STREAM,
     frame,
     request,
+    settings,
     window_update,
 )
 
@@ -113,6 +114,21 @@ def test_slow_reader_is_no_stalled_one(hasty_server: ServerProcess) -> None:
             assert peer.read_until(RST_STREAM, 1, 0.15) is None
             peer.send(window_update(1, 1_000))
         assert len(peer.answer(1) or b"") == 65_535 + 8_000
+
+
+def test_window_of_0_that_opens_again(hasty_server: ServerProcess) -> None:
+    """A window that is shut for less than the time of the stalled, again and again, costs neither octets nor time."""
+    pieces, octets = 5, 1_000
+    with Peer(hasty_server.port, GREETING + settings(window=0)) as peer:
+        peer.send(call(1, "/t.T/Big", b"%d" % (pieces * octets - 5)))
+        assert peer.read_until(HEADERS, 1)
+        spent = hasty_server.cpu_s
+        for piece in range(pieces):
+            assert peer.read_until(RST_STREAM, 1, 0.12) is None  # as 60 s of the 150 s it has in earnest
+            assert sum(len(found.payload) for found in peer.frames if found.kind == DATA) == piece * octets
+            peer.send(window_update(1, octets))
+        assert len(peer.answer(1) or b"") == pieces * octets
+        assert hasty_server.cpu_s - spent < 0.3
 
 
 @pytest.mark.parametrize("method", ["Stream", "Big"])

@@ -52,6 +52,8 @@ class OurService:
             "/t.Test/Metadata": Streaming(self.metadata, bytes, bytes),
             "/t.Test/Packed": Unary(self.packed, bytes, bytes),
             "/t.Test/PackedSpell": Streaming(self.packed_spell, bytes, bytes),
+            "/t.Test/ExpectPacked": Unary(self.expect_packed, bytes, bytes),
+            "/t.Test/ExpectPackedTotal": Streaming(self.expect_packed_total, bytes, bytes),
         }
 
     async def echo(self, request: bytes, info: CallInfo) -> bytes:
@@ -61,6 +63,15 @@ class OurService:
         assert info.takes_gzip
         info.compress = True
         return request
+
+    async def expect_packed(self, request: bytes, info: CallInfo) -> bytes:
+        if not info.sends_gzip:
+            raise GRPCStatusError(StatusCode.INVALID_ARGUMENT, "the request was to be compressed")
+        return request
+
+    async def expect_packed_total(self, stream: ServerStream[bytes, bytes]) -> None:
+        await self.expect_packed(b"", stream.info)
+        await self.total(stream)
 
     async def packed_spell(self, stream: ServerStream[bytes, bytes]) -> None:
         request = await stream.recv_message()

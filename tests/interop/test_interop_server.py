@@ -176,6 +176,21 @@ async def test_compressed_requests(service: OurService, tmp_path: Path) -> None:
             assert await in_thread(partial(total, requests, timeout=20, compression=compression)) == b"73086"
 
 
+async def test_compression_probes(service: OurService, tmp_path: Path) -> None:
+    """client_compressed_unary, client_compressed_streaming: INVALID_ARGUMENT where it is not compressed."""
+    async with our_server(service, tmp_path, "tcp") as channel:
+        unary = channel.unary_unary("/t.Test/ExpectPacked")
+        total = channel.stream_unary("/t.Test/ExpectPackedTotal")
+        for call in (partial(unary, bytes(271_828)), partial(total, iter([bytes(27_182)]))):
+            with pytest.raises(grpc.RpcError) as caught:
+                await in_thread(partial(call, timeout=20))
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        gzip = grpc.Compression.Gzip
+        assert await in_thread(partial(unary, bytes(271_828), timeout=20, compression=gzip)) == bytes(271_828)
+        requests = iter([bytes(27_182), bytes(45_904)])
+        assert await in_thread(partial(total, requests, timeout=20, compression=gzip)) == b"73086"
+
+
 async def test_unknown_compression(service: OurService, tmp_path: Path) -> None:
     """An encoding we do not take is UNIMPLEMENTED."""
     async with our_server(service, tmp_path, "tcp") as channel:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
-from mm_plugin.wire.grpc import decode_metadata, takes_gzip
+from mm_plugin.wire.grpc import GZIP, decode_metadata, takes_gzip
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -67,6 +67,11 @@ class CallInfo:
     def takes_gzip(self) -> bool:
         """Whether the caller takes compressed responses."""
         return takes_gzip(self._head.get(b"grpc-accept-encoding"))
+
+    @property
+    def sends_gzip(self) -> bool:
+        """Whether the caller has announced that its requests may be compressed."""
+        return self._head.get(b"grpc-encoding") == GZIP
 
     @property
     def user_agent(self) -> str:
