@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import Popen
 from urllib.request import Request, urlopen
@@ -198,6 +201,7 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f"127.0.0.1:{port}" in done.stderr
+    assert done.stderr.endswith("; choose another one with --port, 0 takes a free one [MMP110]\n")
 
 
 def test_the_tour_is_for_the_example_only(tmp_path: Path) -> None:
@@ -224,3 +228,35 @@ def test_without_the_extra_one_sentence_says_what_to_install(missing: str) -> No
     assert done.returncode == 1
     assert "pip install 'mm-plugin[dev]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_plugin_run_by_hand_says_how_it_is_run(tmp_path: Path) -> None:
+    """``python plugin.py`` names the command and the folder that holds plugin.json."""
+    (tmp_path / "server").mkdir()
+    write_plugin(tmp_path, "")
+    script = tmp_path / "server" / "plugin.py"
+    script.write_text(QUIET)
+    command = [sys.executable, "server/plugin.py"]
+    environment = {**os.environ, "PYTHONPATH": str(GUARD.parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Run it with: mm-plugin dev .\n")
+
+
+def test_requirements_are_installed_on_request(tmp_path: Path) -> None:
+    """The command says that it installs, and shows pip's words; with --no-install it says what to do."""
+    python = {"dependency_mode": "venv", "requirements_path": "r.txt"}
+    server = {"executable": "plugin.py", "python": python}
+    bundle = write_plugin(tmp_path / "bundle", QUIET, server=server)
+    (bundle / "r.txt").write_text("--no-index\nnonsense\n")
+    cache = tmp_path / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        refused = run("dev", bundle, "--port", "0", "--no-reload", "--no-install")
+        assert "python3 -m venv venv && venv/bin/pip install -r r.txt" in refused.stderr
+        assert not cache.exists()
+        done = run("dev", bundle, "--port", "0", "--no-reload")
+    assert "Installing r.txt into a virtual environment of its own, once; this may take a while" in done.stdout
+    assert "No matching distribution found for nonsense" in done.stderr
+    assert done.stderr.endswith("r.txt cannot be installed: pip ended with code 1 [MMP122]\n")
+    assert (cache / "mm-plugin" / "environments").is_dir()

@@ -75,12 +75,43 @@ def test_states_are_readable(tmp_path: Path) -> None:
     assert run("host", tmp_path / "c.third", "--once").returncode == 0
 
 
+@pytest.mark.parametrize("level", ["error", "warning", "debug"])
+def test_what_a_failed_start_wrote_is_shown_once(level: str, tmp_path: Path) -> None:
+    """Whatever the log level: the traceback, whole and once, and the code under which the docs explain it."""
+    done = run("host", write_plugin(tmp_path, "raise ValueError('no luck')"), "--once", "--log-level", level)
+    assert done.stderr.count("    ValueError: no luck") == 1
+    assert done.stderr.count("Traceback") == 1
+    assert "before it printed its handshake line [MMP122]" in done.stdout
+    called = run("call", tmp_path, "OnInstall")
+    assert called.stderr.count("Traceback") == 1
+    assert called.stderr.splitlines()[-1].endswith("[MMP122]")
+
+
+def test_lines_to_try_work(tmp_path: Path) -> None:
+    """Each plugin that serves HTTP has a line that can be copied as it is."""
+    with running("host", write_plugin(tmp_path, PLUGIN), "--port", "0") as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line.strip())
+            if "plugins run" in line:
+                break
+        (me,) = (line for line in lines if line.endswith("/users/me"))
+        (site,) = (line for line in lines if line.endswith("/plugins/com.example.cli/"))
+        for line, wanted in ((me, '"username":"ada"'), (site, "com.example.cli")):
+            name, _, value = line.split("'")[1].partition(": ")
+            with urlopen(Request(line.split()[-1], headers={name: value}), timeout=TIMEOUT_S) as answer:
+                assert wanted in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+
+
 def test_without_the_api_each_call_is_unimplemented(tmp_path: Path) -> None:
     """--no-api leaves the plugins alone with the gateway; whoever needs an answer hears that there is none."""
     done = run("host", *write_three(tmp_path), "--once", "--no-api", "--log-level", "error")
     assert done.returncode == 1
     assert "a.first  failed to start  " in done.stdout
-    assert "GetServerVersion is not implemented" in done.stdout
+    assert "GetServerVersion is not implemented by this host, which was started with --no-api" in done.stdout
     assert "c.third  running" in done.stdout
 
 
@@ -137,3 +168,4 @@ def test_the_commands_are_listed() -> None:
     text = run("--help").stdout
     for command in ("dev", "host", "call"):
         assert f"  {command}" in text
+    assert "..." not in text.partition("Commands:")[2]

@@ -183,3 +183,39 @@ def test_no_reload_leaves_the_plugin_alone(tmp_path: Path) -> None:
         (tmp_path / "plugin.py").write_text("raise SystemExit(1)")
         for _ in range(20):
             assert dev.get("/plugins/com.example.cli/") == (200, "one 1")
+
+
+WRITING = """
+import os, time
+from pathlib import Path
+from mm_plugin import Plugin, run_plugin
+
+class Writing(Plugin):
+    async def on_activate(self):
+        Path("kept").mkdir(exist_ok=True)
+        Path(f"kept/{os.getpid()}.json").write_text("{}")
+        self.logger.info("REVISION")
+
+run_plugin(Writing)
+"""
+
+
+def test_a_plugin_that_writes_into_its_bundle_runs(tmp_path: Path) -> None:
+    """After one more start it is told what the plugin writes, and the plugin runs; saves of the author still count."""
+    write_plugin(tmp_path, WRITING)
+    with session(tmp_path) as dev:
+        assert dev.read("ignored") == {"event": "ignored", "place": "kept/"}
+        for number in range(2):
+            (tmp_path / "plugin.py").write_text(WRITING.replace("REVISION", str(number)))
+            while "plugin.py" not in dev.read("reload", error="")["files"]:
+                pass
+
+
+def test_what_is_left_out_by_the_author_restarts_nothing(tmp_path: Path) -> None:
+    """With --ignore not even the first start's files count."""
+    write_plugin(tmp_path, WRITING)
+    with session(tmp_path, "--ignore", "kept") as dev:
+        dev.read("plugin", state="running")
+        (tmp_path / "kept" / "more").write_text("x")
+        (tmp_path / "plugin.py").write_text(WRITING + "#")
+        assert dev.read("reload")["files"] == ["plugin.py"]

@@ -33,6 +33,9 @@ from mm_plugin.devserver.watch import Changes, is_source, watch_bundle
         (".#plugin.py", False),
         ("4913", False),
         ("run.log", False),
+        ("data/kept.json", False),
+        ("lib/cache/page.html", False),
+        ("data/model.py", True),
     ],
 )
 def test_what_an_author_writes_counts(tmp_path: Path, name: str, counts: bool) -> None:
@@ -40,6 +43,24 @@ def test_what_an_author_writes_counts(tmp_path: Path, name: str, counts: bool) -
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "pyvenv.cfg").touch()
     assert is_source(tmp_path / name, tmp_path) is counts
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [
+        ("state", {"state", "state/x.json", "lib/state/y"}),
+        ("state/", {"state", "state/x.json", "lib/state/y"}),
+        ("lib/state", {"lib/state/y"}),
+        ("*.json", {"state/x.json"}),
+        ("plugin.*", {"plugin.py"}),
+        ("", set[str]()),
+    ],
+)
+def test_what_the_author_leaves_out(pattern: str, left_out: set[str]) -> None:
+    """A pattern is a name, or a path from the bundle's root, of a file or of a folder around it."""
+    bundle = Path("/somewhere/state")
+    names = ("plugin.py", "state", "state/x.json", "lib/state/y")
+    assert {name for name in names if not is_source(bundle / name, bundle, [pattern])} == left_out
 
 
 def test_a_bundle_inside_an_ignored_folder_counts() -> None:

@@ -178,3 +178,10 @@ async def test_the_error_style_decides_how_an_error_travels(style: ErrorStyle, e
         with pytest.raises(CallFailure, match="gone") as caught:
             await receiver.handle_api("DeletePost", request, deadline=None)
         assert caught.value.code is StatusCode.NOT_FOUND
+
+
+async def test_whose_method_is_missing_and_what_to_do() -> None:
+    """Who serves the API may say by whom a method is not implemented, and what the author can do."""
+    receiver = HandlerAPI(object(), absent="the stand-in; try a real server")
+    with pytest.raises(CallFailure, match="GetTeams is not implemented by the stand-in; try a real server"):
+        await receiver.handle_api("GetTeams", api_methods()["GetTeams"].request(), deadline=None)
