@@ -1,8 +1,8 @@
 """API calls per second: our client on both backends next to grpc.aio's client, against the same servers, in one run.
 
-``python -m benchmarks.api_calls [CALLS]``. Each server has a process of its own; the clients take turns, five times
-each, and the median counts. Every call is a whole one: arguments in, message out, errors looked for. The processor
-time is the client's alone.
+``python -m benchmarks.api_calls [CALLS]``, or ``python -m benchmarks api_calls``. Each server has a process of its own;
+the clients take turns, five times each, and the median counts. Every call is a whole one: arguments in, message out,
+errors looked for. The processor time is the client's alone.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from mm_plugin.transport.grpc.server import GRPCServer
 
 TASKS = 100
 ROUNDS = 5
+CALLS = 3000
 PATH = api_methods()["GetUser"].path
 USER_ID = "8bmk5s1qzbyqtn6rpzx7t6wfhc"
 
@@ -144,10 +145,22 @@ CLIENTS: dict[str, Callable[[str, int], Measured]] = {
 }
 
 
+def print_api_calls(calls: int = CALLS) -> None:
+    """Measure, and print one table for each server."""
+    for server in SERVERS:
+        turns: dict[str, list[Measured]] = {name: [] for name in CLIENTS}
+        with running(server) as target:
+            for _ in range(ROUNDS):
+                for name, client in CLIENTS.items():
+                    turns[name].append(client(target, calls))
+        print(f"\nget_user, server {server}, median of {ROUNDS} turns of {calls} calls each")
+        print_table({name: _rows(found) for name, found in turns.items()})
+
+
 def main() -> None:
-    """Measure and print one table for each server."""
+    """Serve, or measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.api_calls", description=__doc__)
-    parser.add_argument("calls", nargs="?", type=int, default=3000, help="calls of each kind in one turn")
+    parser.add_argument("calls", nargs="?", type=int, default=CALLS, help="calls of each kind in one turn")
     parser.add_argument("--serve", choices=list(SERVERS), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
@@ -155,14 +168,7 @@ def main() -> None:
         return
     versions = ", ".join(f"{name} {version(name)}" for name in ("anyio", "trio", "grpcio", "protobuf"))
     print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}; {versions}")
-    for server in SERVERS:
-        turns: dict[str, list[Measured]] = {name: [] for name in CLIENTS}
-        with running(server) as target:
-            for _ in range(ROUNDS):
-                for name, client in CLIENTS.items():
-                    turns[name].append(client(target, given.calls))
-        print(f"\nget_user, server {server}, median of {ROUNDS} turns of {given.calls} calls each")
-        print_table({name: _rows(found) for name, found in turns.items()})
+    print_api_calls(given.calls)
 
 
 def _rows(turns: list[Measured]) -> list[Row]:

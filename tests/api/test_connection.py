@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio import to_thread
 from anyio.abc import Process, SocketAttribute, SocketListener
 from anyio.streams.text import TextReceiveStream
 
@@ -65,6 +68,25 @@ async def test_ten_thousand_calls_from_a_hundred_tasks(kind: str) -> None:
         for task in range(TASKS):
             tasks.start_soon(work, api, task)
     assert (answered, echo.calls) == (TASKS * CALLS, TASKS * CALLS)
+
+
+@pytest.mark.parametrize("kind", ["memory", "tcp"])
+async def test_ten_thousand_blocking_calls_from_a_hundred_threads(kind: str) -> None:
+    """The same by api.sync: a hundred worker threads share the channel, and each gets its own answers."""
+    echo = Echo()
+    answered: list[str] = []
+    threads = anyio.CapacityLimiter(TASKS)
+
+    def work(api: PluginAPIClient, task: int) -> None:
+        for call in range(CALLS):
+            key = f"{task}/{call}"
+            assert api.sync.kv_get(key) == key.encode()
+            answered.append(key)
+
+    async with client_of(kind, echo) as api, anyio.create_task_group() as tasks:
+        for task in range(TASKS):
+            tasks.start_soon(partial(to_thread.run_sync, work, api, task, limiter=threads))
+    assert (len(set(answered)), echo.calls) == (TASKS * CALLS, TASKS * CALLS)
 
 
 class RunningServer:
@@ -133,6 +155,43 @@ async def test_a_server_that_dies_gives_each_call_one_error_and_is_found_again()
                 while not answers:
                     await anyio.lowlevel.checkpoint()
             assert answers == [b"again"]
+
+
+async def test_a_server_that_dies_gives_each_blocking_call_one_error_and_is_found_again() -> None:
+    """The same by api.sync: each waiting thread gets one ConnectionLostError; after the return its next call works."""
+    waiting = 8
+    errors: list[Exception] = []
+    answers: list[bytes] = []
+    back = threading.Event()
+
+    def work(api: PluginAPIClient, number: int) -> None:
+        try:
+            api.sync.kv_get(f"wait {number}")
+        except ConnectionLostError as error:
+            errors.append(error)
+        back.wait(60)
+        answers.append(api.sync.kv_get(f"again {number}"))
+
+    async with serving(0) as first:
+        port = int(await first.line())
+        async with PluginAPIClient(f"127.0.0.1:{port}") as api, anyio.create_task_group() as tasks:
+            for number in range(waiting):
+                tasks.start_soon(to_thread.run_sync, work, api, number)
+            assert {await first.line() for _ in range(waiting)} == {f"wait {number}" for number in range(waiting)}
+            await first.kill()
+            try:
+                with anyio.fail_after(30):
+                    while len(errors) < waiting:
+                        await anyio.lowlevel.checkpoint()
+                async with serving(port) as second:
+                    assert int(await second.line()) == port
+                    back.set()
+                    with anyio.fail_after(30):
+                        while len(answers) < waiting:
+                            await anyio.lowlevel.checkpoint()
+            finally:
+                back.set()
+    assert sorted(answers) == [b"again %d" % number for number in range(waiting)]
 
 
 async def test_an_idle_connection_is_left_alone() -> None:
