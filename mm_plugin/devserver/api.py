@@ -20,9 +20,11 @@ from mm_plugin.devserver.api_oauth import OAuthHandler
 from mm_plugin.devserver.api_plugins import PluginsHandler
 from mm_plugin.devserver.api_posts import PostsHandler
 from mm_plugin.devserver.api_profiles import ProfilesHandler
+from mm_plugin.devserver.api_property_values import PropertyValuesHandler
 from mm_plugin.devserver.api_search import SearchHandler
 from mm_plugin.devserver.api_server import ServerHandler
 from mm_plugin.devserver.api_sessions import SessionsHandler
+from mm_plugin.devserver.api_shared import SharedChannelsHandler
 from mm_plugin.devserver.api_sidebar import SidebarHandler
 from mm_plugin.devserver.api_uploads import UploadsHandler
 from mm_plugin.devserver.api_users import UsersHandler
@@ -50,6 +52,8 @@ class DevServerAPI(
     PluginsHandler,
     EventsHandler,
     OAuthHandler,
+    PropertyValuesHandler,
+    SharedChannelsHandler,
     AbsentHandler,
 ):
     """What one caller may ask of the development server."""

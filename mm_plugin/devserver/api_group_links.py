@@ -45,13 +45,13 @@ class GroupLinksHandler(TeamsHandler, ChannelsHandler, GroupsHandler):
                     )
                 )
         kept = await self._store.group_syncables.get(wanted.group_id, wanted.syncable_type, wanted.syncable_id)
-        return await self._keep(wanted, kept)
+        return await self._keep_link(wanted, kept)
 
     async def update_group_syncable(self, group_syncable: GroupSyncable | None) -> GroupSyncable:
         """Change a link."""
         wanted = needed(group_syncable, "group_syncable")
         kept = await self.get_group_syncable(wanted.group_id, wanted.syncable_id, wanted.syncable_type)
-        return await self._keep(wanted, kept)
+        return await self._keep_link(wanted, kept)
 
     async def delete_group_syncable(self, group_id: str, syncable_id: str, syncable_type: str) -> GroupSyncable:
         """Remove a link; who came in by it stays until ``delete_group_constrained_memberships``."""
@@ -60,7 +60,7 @@ class GroupLinksHandler(TeamsHandler, ChannelsHandler, GroupsHandler):
         await self._store.group_syncables.put(link)
         return link
 
-    async def _keep(self, wanted: GroupSyncable, kept: GroupSyncable | None) -> GroupSyncable:
+    async def _keep_link(self, wanted: GroupSyncable, kept: GroupSyncable | None) -> GroupSyncable:
         new = GroupSyncable()
         new.CopyFrom(wanted)
         new.update_at = now_ms()

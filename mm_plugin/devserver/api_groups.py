@@ -34,7 +34,7 @@ class GroupsHandler(APIBase):
         new.CopyFrom(draft)
         new.id, new.delete_at = new_id(), 0
         new.create_at = new.update_at = now_ms()
-        await self._check(new)
+        await self._check_group(new)
         await self._store.groups.insert(new)
         return new
 
@@ -46,7 +46,7 @@ class GroupsHandler(APIBase):
         new.CopyFrom(changed)
         new.source, new.create_at, new.delete_at = kept.source, kept.create_at, kept.delete_at
         new.update_at = now_ms()
-        await self._check(new)
+        await self._check_group(new)
         await self._store.groups.put(new)
         return new
 
@@ -161,7 +161,7 @@ class GroupsHandler(APIBase):
         await self._store.groups.put(group)
         return group
 
-    async def _check(self, group: Group) -> None:
+    async def _check_group(self, group: Group) -> None:
         if not 0 < len(group.display_name) <= 128:
             raise _unfit("display_name", "A group's display_name has 1 to 128 characters.")
         if not _SOURCE.fullmatch(group.source):

@@ -1,6 +1,6 @@
 """HTTP that the server itself sends: to plugins, and to whoever people have named in a custom command.
 
-Job:    POST to a URL, a plugin's path straight over its link, everything else over HTTP in a worker thread.
+Job:    send a request to a URL, a plugin's path straight over its link, everything else over HTTP in a worker thread.
 Layer:  devserver, over the host.
 Errors: PluginAPIError, HTTP 500, where nobody answers or the URL is none.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mm_plugin._proto.api_misc_pb2 import PluginHTTPResponse
     from mm_plugin.devserver.app import App
 
-__all__ = ("Answer", "post")
+__all__ = ("Answer", "is_web_url", "send")
 
 _WEB = re.compile(r"https?://[^/\s]+", re.IGNORECASE)
 
@@ -38,15 +38,22 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    content_type: str = ""
 
 
-async def post(app: App, url: str, body: bytes, headers: Mapping[str, str], *, user_id: str) -> Answer:
+def is_web_url(url: str) -> bool:
+    """Tell whether a text is an http or https URL."""
+    return _WEB.match(url) is not None
+
+
+async def send(app: App, method: str, url: str, body: bytes, headers: Mapping[str, str], *, user_id: str) -> Answer:
     """Send a body and return the answer; a plugin learns which user it is for.
 
     Cancellation gives up a request to a plugin at once, any other after ``limits.devserver_custom_command_s``.
 
     Args:
         app: The server.
+        method: GET or POST.
         url: Absolute, or a path of this server such as ``/plugins/com.example/path``.
         body: What to send.
         headers: With what.
@@ -58,22 +65,23 @@ async def post(app: App, url: str, body: bytes, headers: Mapping[str, str], *, u
     path = url.removeprefix(app.site_url) if app.site_url else url
     if path.startswith("/plugins/"):
         told = {**headers, "Mattermost-User-Id": user_id}
-        return await _post_to_plugin(app, path.removeprefix("/plugins"), body, told)
-    if not _WEB.match(url):
+        return await _send_to_plugin(app, method, path.removeprefix("/plugins"), body, told)
+    if not is_web_url(url):
         raise _no_answer(url, "it is no http or https URL, and no path below /plugins/")
     try:
-        return await to_thread.run_sync(partial(_post, url, body, dict(headers)))
+        return await to_thread.run_sync(partial(_send, method, url, body, dict(headers)))
     except (OSError, ValueError, HTTPException) as error:
         raise _no_answer(url, str(error)) from None
 
 
-async def _post_to_plugin(app: App, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+async def _send_to_plugin(app: App, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     from mm_plugin._proto.api_misc_pb2 import PluginHTTPRequest
 
-    request = PluginHTTPRequest(method="POST", url=url, body=body, headers=headers)
+    request = PluginHTTPRequest(method=method, url=url, body=body, headers=headers)
     plugins = PluginHTTP(_Nothing(), caller="", find_link=app.host.http_link)
     response = cast("PluginHTTPResponse", await plugins.handle_api("PluginHTTP", request, deadline=None))
-    return Answer(response.status_code, response.body)
+    names = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, response.body, names.get("content-type", ""))
 
 
 class _Nothing:
@@ -83,11 +91,12 @@ class _Nothing:
         raise CallFailure(f"{method} is not asked here")
 
 
-def _post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
-    call = urllib_request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310 - checked above
+def _send(method: str, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+    call = urllib_request.Request(url, data=body or None, headers=headers, method=method)  # noqa: S310 - checked above
     try:
         with urllib_request.urlopen(call, timeout=limits.devserver_custom_command_s) as response:  # noqa: S310
-            return Answer(int(response.status), bytes(response.read(limits.devserver_body_octets)))
+            content_type = str(response.headers.get("content-type", ""))
+            return Answer(int(response.status), bytes(response.read(limits.devserver_body_octets)), content_type)
     except HTTPError as error:
         with error:
             return Answer(error.code, error.read(limits.devserver_body_octets))

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from mm_plugin import limits
 from mm_plugin.devserver.api_posts import post_list
 from mm_plugin.devserver.api_server import SERVER_VERSION, manifest_message, plugin_status
+from mm_plugin.devserver.custom_commands import execute
 from mm_plugin.devserver.errors import denied, failed
 from mm_plugin.devserver.json_forms import fill_message, json_of
 from mm_plugin.devserver.rest_more import MORE_ROUTES
@@ -293,7 +294,7 @@ async def _readable_file(call: Call) -> FileInfo:
 
 
 async def _commands(call: Call) -> Response:
-    return _many(await call.app.commands.list(call.query("team_id")))
+    return _many(await call.api.list_commands(call.query("team_id")))
 
 
 async def _execute_command(call: Call) -> Response:
@@ -302,7 +303,7 @@ async def _execute_command(call: Call) -> Response:
     args.user_id = call.user_id
     args.team_id = args.team_id or (await call.api.get_channel(args.channel_id)).team_id
     args.site_url = call.app.site_url
-    return _one(await call.app.commands.execute(args, context=call.context))
+    return _one(await execute(call.app, args, context=call.context))
 
 
 async def _config(call: Call) -> Response:

@@ -20,7 +20,7 @@ from mm_plugin.devserver.api_emoji import create_emoji, delete_emoji
 from mm_plugin.devserver.errors import denied, failed, invalid
 from mm_plugin.devserver.json_forms import json_of
 from mm_plugin.devserver.outbox import OutboxKind
-from mm_plugin.devserver.outgoing import post
+from mm_plugin.devserver.outgoing import send
 from mm_plugin.devserver.pictures import format_of
 from mm_plugin.devserver.public_links import is_public_link
 from mm_plugin.devserver.reading import mark_viewed
@@ -169,7 +169,7 @@ async def _submit_dialog(call: Call) -> Response:
     sent = {key: value for key, value in body.items() if key in _SUBMISSION}
     content = {**sent, "type": "dialog_submission", "user_id": call.user_id, "cancelled": cancelled}
     headers = {"Content-Type": "application/json"}
-    answer = await post(call.app, url, json.dumps(content).encode(), headers, user_id=call.user_id)
+    answer = await send(call.app, "POST", url, json.dumps(content).encode(), headers, user_id=call.user_id)
     if answer.status != 200:
         text = f"The dialog's url answered {answer.status}."
         raise failed("api.post.do_action.action_integration.app_error", text, "SubmitInteractiveDialog")

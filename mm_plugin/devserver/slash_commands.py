@@ -109,10 +109,11 @@ class SlashCommands:
         response = await plugin.hooks.execute_command(args, context=context or HookContext(user_id=args.user_id))
         if response is None:
             return CommandResponse()
-        await self._show(args, response)
+        await self.show(args, response)
         return response
 
-    async def _show(self, args: CommandArgs, response: CommandResponse) -> None:
+    async def show(self, args: CommandArgs, response: CommandResponse) -> None:
+        """Show a command's answer to its user, or to the whole channel; one without text shows nothing."""
         if not response.text:
             return
         post = Post(

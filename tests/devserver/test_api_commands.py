@@ -1,0 +1,116 @@
+"""Custom slash commands, through the client, and called by people."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from mm_plugin.devserver.server import open_door
+from mm_plugin.exceptions import NotFoundError, PluginAPIError, ValidationError
+from mm_plugin.messages.commands import Command, CommandArgs
+from mm_plugin.plugin.plugin import Plugin
+from mm_plugin.serve_http.request import Request
+from mm_plugin.serve_http.response import Response
+from tests.devserver.worlds import open_world
+
+PLUGIN_ID = "com.example.test"
+
+
+class Webhook(Plugin):
+    """What a custom command calls; here it is a page of the plugin, elsewhere any server."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, list[str]]]] = []
+
+    async def serve_http(self, request: Request, response: Response) -> None:
+        query = urlsplit(request.url).query if request.method == "GET" else (await request.read()).decode()
+        self.calls.append((request.method, parse_qs(query)))
+        if request.path == "/broken":
+            response.status = 503
+            return
+        json = request.path == "/json"
+        response.headers["content-type"] = "application/json" if json else "text/plain"
+        await response.write(b'{"response_type": "in_channel", "text": "To all!"}' if json else b"To you.")
+
+
+async def test_custom_commands_are_kept_changed_and_deleted() -> None:
+    """A command is found by id and in its team's list, keeps its token, and its trigger is taken once."""
+    async with open_world() as world, world.client() as api:
+        team = world.seed.team.id
+        command = await api.create_command(Command(team_id=team, trigger="Deploy", url="https://ci.example/hook"))
+        assert (command.trigger, command.method, len(command.token)) == ("deploy", "P", 26)
+        await api.register_command(Command(trigger="mine"))
+        assert {found.trigger for found in await api.list_commands(team)} == {"deploy", "mine"}
+        assert [found.id for found in await api.list_custom_commands(team)] == [command.id]
+        assert [found.trigger for found in await api.list_plugin_commands(team)] == ["mine"]
+        assert await api.get_command(command.id) == command
+        changed = await api.update_command(command.id, Command(trigger="ship", url="http://ci.example", method="G"))
+        assert (changed.trigger, changed.team_id, changed.token) == ("ship", team, command.token)
+        for bad in (
+            Command(team_id=team, trigger="/x", url="https://x.example"),
+            Command(team_id=team, trigger="two words", url="https://x.example"),
+            Command(team_id=team, trigger="x", url="nonsense"),
+            Command(team_id=team, trigger="x", url="https://x.example", method="PUT"),
+            Command(team_id=team, trigger="ship", url="https://x.example"),
+            Command(team_id=team, trigger="mine", url="https://x.example"),
+        ):
+            with pytest.raises(ValidationError):
+                await api.create_command(bad)
+        await api.delete_command(command.id)
+        for call in (
+            api.get_command(command.id),
+            api.delete_command(command.id),
+            api.update_command(command.id, changed),
+            api.create_command(Command(team_id="none", trigger="x", url="https://x.example")),
+        ):
+            with pytest.raises(NotFoundError):
+                await call
+        await api.save_config({"ServiceSettings": {"EnableCommands": False}})
+        with pytest.raises(PluginAPIError, match="EnableCommands"):
+            await api.create_command(Command(team_id=team, trigger="x", url="https://x.example"))
+
+
+@pytest.mark.parametrize("method", ["P", "G"])
+async def test_a_custom_command_calls_its_url(method: str) -> None:
+    """The URL gets the form that the server sends, and its answer is shown to the user or to the channel."""
+    async with open_world() as world, world.running(Webhook()) as webhook, open_door(world.app, "127.0.0.1", 0) as url:
+        assert isinstance(webhook, Webhook)
+        api, team, channel = webhook.api, world.seed.team.id, world.seed.channel.id
+        base = f"{url}/plugins/{PLUGIN_ID}"
+        command = await api.create_command(Command(team_id=team, trigger="all", url=f"{base}/json", method=method))
+        await api.create_command(Command(team_id=team, trigger="me", url=f"{base}/text", method=method))
+        await api.create_command(Command(team_id=team, trigger="bad", url=f"{base}/broken", method=method))
+        # a server that is not ours, reached over HTTP: the same door, by another name
+        await api.create_command(
+            Command(team_id=team, trigger="far", url=base.replace("127.0.0.1", "localhost") + "/text", method=method)
+        )
+        headers = {"Authorization": f"Bearer {world.seed.tokens['ada']}"}
+        async with httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers) as client:
+
+            async def run(line: str) -> httpx.Response:
+                return await client.post("/commands/execute", json={"channel_id": channel, "command": line})
+
+            assert (await run("/all the  things")).json()["text"] == "To all!"
+            assert (await run("/me")).json()["text"] == "To you."
+            assert (await run("/far")).json()["text"] == "To you."
+            assert (await run("/bad")).status_code == 500
+            assert (await run("/unknown")).status_code == 404
+            assert {entry["trigger"] for entry in (await client.get(f"/commands?team_id={team}")).json()} == {
+                "all",
+                "me",
+                "bad",
+                "far",
+            }
+        sent_by, form = webhook.calls[0]
+        assert sent_by == {"P": "POST", "G": "GET"}[method]
+        assert form["token"] == [command.token]
+        assert (form["text"], form["user_name"], form["command"]) == (["the  things"], ["ada"], ["/all"])
+        posts = await api.get_posts_for_channel(channel)
+        assert [post.message for post in posts.posts.values()] == ["To all!"]
+        ada = world.seed.users["ada"].id
+        answer = await api.execute_slash_command(
+            CommandArgs(user_id=ada, team_id=team, channel_id=channel, command="/me")
+        )
+        assert answer.text == "To you."
