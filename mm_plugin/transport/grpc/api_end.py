@@ -55,8 +55,10 @@ async def open_api(
     if not target:
         yield _NoTarget()
         return
-    async with GRPCChannel(connector_to(target), message_limit_octets=message_limit_octets) as channel:
-        yield _ChannelCaller(channel, secret, message_limit_octets)
+    metadata = ((_SECRET, secret),) if secret else ()
+    connect = connector_to(target)
+    async with GRPCChannel(connect, message_limit_octets=message_limit_octets, metadata=metadata) as channel:
+        yield _ChannelCaller(channel, message_limit_octets)
 
 
 def api_handlers(receiver: APIReceiver, *, secret: str = "") -> Mapping[str, Handler]:
@@ -129,19 +131,16 @@ class _NoTarget:
 
 
 class _ChannelCaller:
-    def __init__(self, channel: GRPCChannel, secret: str, message_limit_octets: int) -> None:
+    def __init__(self, channel: GRPCChannel, message_limit_octets: int) -> None:
         self._channel = channel
         self._limit_octets = message_limit_octets
-        self._metadata = ((_SECRET, secret),) if secret else ()
 
     async def call_api(self, method: str, request: Message, *, deadline: float | None = None) -> Message:
         found = api_method(method, type(request))
         octets = request.SerializeToString()
         check_request_size(method, len(octets), self._limit_octets)
         try:
-            return await self._channel.unary(
-                found.path, octets, found.response, deadline=deadline, metadata=self._metadata
-            )
+            return await self._channel.unary(found.path, octets, found.response, deadline=deadline)
         except GRPCStatusError as error:
             raise failure_of(error) from error
 

@@ -75,6 +75,10 @@ class GRPCChannel:
         connect: Opens a byte stream to the server; ``addresses.connector_to`` makes one from a target's text.
         authority: The ``:authority`` of requests.
         message_limit_octets: Longest response taken.
+        metadata: Sent with every call.
+
+    Raises:
+        LocalProtocolError: ``metadata`` cannot be sent.
     """
 
     def __init__(
@@ -83,9 +87,11 @@ class GRPCChannel:
         *,
         authority: str = "localhost",
         message_limit_octets: int = limits.message_limit_octets,
+        metadata: _Pairs = (),
     ) -> None:
         self._open_byte_stream = connect
         self._authority = authority
+        self._common_fields = encode(encode_metadata(metadata))
         self._limit_octets = message_limit_octets
         self._tasks: TaskGroup
         self._connection: ClientConnection | None = None
@@ -148,14 +154,15 @@ class GRPCChannel:
         """
         data = request if isinstance(request, bytes) else request.SerializeToString()
         data = frame(gzip(data), compressed=True) if compress else frame(data)
-        fields = _fields(metadata, compress)
+        own_fields = _own_fields(metadata, compress)
+        until = math.inf if deadline is None else deadline
         retried = False
         while True:
             connection = self._connection
             if connection is None or not connection.takes_calls:
-                connection = await self._ready(deadline)
-            call = UnaryClientCall(connection, self._limit_octets, math.inf if deadline is None else deadline)
-            connection.open_unary(call, self._head(path, deadline, fields), data)
+                connection = await self._ready(until)
+            call = UnaryClientCall(connection, self._limit_octets, until)
+            connection.open_unary(call, self._head(path, until - connection.now()) + own_fields, data)
             try:
                 response = await call.result()
             except GRPCStatusError as error:
@@ -200,25 +207,22 @@ class GRPCChannel:
         self, path: str, *, deadline: float | None = None, metadata: _Pairs = (), compress: bool = False
     ) -> StreamingClientCall:
         """Open a streaming call of octets; whoever calls this has to cancel the call at the end. Internal."""
-        fields = _fields(metadata, compress)
-        connection = await self._ready(deadline)
+        own_fields = _own_fields(metadata, compress)
         until = math.inf if deadline is None else deadline
+        connection = await self._ready(until)
         call = StreamingClientCall(connection, self._limit_octets, until, gzip=compress)
-        connection.open(call, self._head(path, deadline, fields))
+        connection.open(call, self._head(path, until - connection.now()) + own_fields)
         return call
 
-    def _head(self, path: str, deadline: float | None, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the header block of a request."""
-        block = _request_head(path, self._authority)
-        if deadline is not None:
-            block += _timeout_field(deadline - anyio.current_time())
-        return block + encode(fields) if fields else block
+    def _head(self, path: str, timeout_s: float) -> bytes:
+        """Return the header fields that calls of one method share, and the timeout."""
+        return _request_head(path, self._authority) + self._common_fields + _timeout_field(timeout_s)
 
     # -- the connection ---------------------------------------------------------------------------------------
 
-    async def _ready(self, deadline: float | None) -> ClientConnection:
+    async def _ready(self, deadline: float) -> ClientConnection:
         """Wait until the deadline for a connection with room for another call."""
-        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
+        with anyio.CancelScope(deadline=deadline):
             return await self._room()
         raise self._late()
 
@@ -278,19 +282,23 @@ class GRPCChannel:
         return GRPCStatusError(StatusCode.UNAVAILABLE, text, kind=FailureKind.UNREACHABLE)
 
 
-def _fields(metadata: _Pairs, compress: bool) -> list[tuple[bytes, bytes]]:
-    """Return the header fields of a call that others do not have."""
+def _own_fields(metadata: _Pairs, compress: bool) -> bytes:
+    """Return the header fields that one call alone has."""
     fields = encode_metadata(metadata)
-    return [(b"grpc-encoding", GZIP), *fields] if compress else fields
+    if compress:
+        fields.append((b"grpc-encoding", GZIP))
+    return encode(fields) if fields else b""
 
 
 def _timeout_field(seconds: float) -> bytes:
-    """Return the block that tells the server a timeout; a long one is rounded up to the millisecond.
+    """Return the field that tells the server a timeout; a long one is rounded up to the millisecond.
 
     So calls with the same timeout share one block, made once here and decoded once by servers that remember blocks.
     """
     if _LONG_S <= seconds < _LONGEST_S:
         return _timeout_in_ms(math.ceil(seconds * 1000))
+    if seconds == math.inf:
+        return b""
     return encode([(b"grpc-timeout", format_timeout(seconds))])
 
 

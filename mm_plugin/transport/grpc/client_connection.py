@@ -43,7 +43,8 @@ class ClientConnection(Engine):
     """A connection to one server.
 
     Attributes:
-        new_event: Makes an ``anyio.Event``.
+        new_event: As ``anyio.Event``.
+        now: As ``anyio.current_time``.
         room_changed: Rung when there may be room for another call, or never will be.
     """
 
@@ -51,8 +52,9 @@ class ClientConnection(Engine):
         super().__init__(byte_stream, Role.CLIENT)
         self.room_changed = Bell()
         self._end_text = "the connection was closed here"
-        backend = current_token().backend_class
-        self.new_event = backend.create_event  # as anyio.Event, which looks for the backend each time
+        backend = current_token().backend_class  # AnyIO's own functions look for it at every call
+        self.new_event = backend.create_event
+        self.now = backend.current_time
         self._watch = anyio.CancelScope()
         self._watched_until = math.inf
 
@@ -90,7 +92,7 @@ class ClientConnection(Engine):
         while True:
             with anyio.CancelScope(deadline=self._watched_until) as self._watch:
                 await anyio.sleep_forever()
-            now = anyio.current_time()
+            now = self.now()
             self._watched_until = math.inf
             for stream in list(self.http2.streams.values()):
                 call = stream.user

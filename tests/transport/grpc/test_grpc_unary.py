@@ -7,7 +7,8 @@ import logging
 import anyio
 import pytest
 
-from mm_plugin.exceptions import StatusCode
+from mm_plugin.exceptions import LocalProtocolError, StatusCode
+from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Unary
 from mm_plugin.transport.link import CallFault, FailureKind
@@ -201,6 +202,23 @@ async def test_deadline(serve_everywhere: Serve) -> None:
         assert caught.value.kind is FailureKind.DEADLINE
         with anyio.fail_after(5):
             await cancelled.wait()
+
+
+async def test_the_channels_metadata_goes_with_every_call(serve: Serve) -> None:
+    """What the channel was given comes before each call's own; what cannot be sent is refused when it is given."""
+    seen: list[CallInfo] = []
+
+    async def look(request: bytes, info: CallInfo) -> bytes:
+        seen.append(info)
+        return b""
+
+    async with serve({ECHO: Unary(look, bytes, bytes)}) as served:
+        async with GRPCChannel(served.connect, metadata=(("who", "me"),)) as channel:
+            await channel.unary(ECHO, b"", bytes, deadline=anyio.current_time() + 60)
+            await channel.unary(ECHO, b"", bytes, metadata=(("k", "v"),))
+        with pytest.raises(LocalProtocolError):
+            GRPCChannel(served.connect, metadata=(("te", "x"),))
+    assert [info.metadata for info in seen] == [(("who", "me"),), (("who", "me"), ("k", "v"))]
 
 
 async def test_each_call_has_its_own_deadline(serve: Serve) -> None:
