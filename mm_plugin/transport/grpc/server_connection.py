@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from anyio.abc import ByteStream
 
     from mm_plugin.transport.grpc.server import GRPCServer
+    from mm_plugin.transport.grpc.server_calls import Bound
     from mm_plugin.wire.http2 import Event, Stream
 
 __all__ = ("ServerConnection",)
@@ -167,7 +168,9 @@ class ServerConnection(Engine):
 
     def _accept(self, stream: Stream) -> ServerCall | _Refusal | None:
         """Return what the events of a new stream go to; None where it has been answered."""
-        head = stream.head
+        head, deadline = stream.head, None
+        if head.user is not None:  # clients repeat a handful of heads; this one has been looked at
+            return self._open(stream, cast("Bound", head.user), None, None)
         if head.method != b"POST":
             return self._refuse(stream, b"405", b"gRPC calls are POST requests\n")
         if not is_grpc_content_type(head.content_type):
@@ -181,17 +184,23 @@ class ServerConnection(Engine):
             text = "messages may be compressed by gzip, or not at all"
             self._answer(stream, StatusCode.UNIMPLEMENTED, text, (b"grpc-accept-encoding", ACCEPTED_ENCODINGS))
             return None
-        timeout, deadline = head.get(b"grpc-timeout"), None
+        timeout = head.get(b"grpc-timeout")
         if timeout is not None:
             try:
                 deadline = anyio.current_time() + parse_timeout(timeout)
             except RemoteProtocolError as error:
                 self._answer(stream, StatusCode.INTERNAL, str(error))
                 return None
+        elif encoding is None:
+            head.user = bound
+        return self._open(stream, bound, deadline, encoding)
+
+    def _open(self, stream: Stream, bound: Bound, deadline: float | None, encoding: bytes | None) -> ServerCall | None:
+        """Return a new call, unless there are too many."""
         if len(self._running) >= limits.http2_concurrent_streams:
             self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
             return None
-        call = bound.call(self, stream, CallInfo(bound.path, head, deadline, self._peer))
+        call = bound.call(self, stream, CallInfo(bound.path, stream.head, deadline, self._peer))
         if encoding == GZIP:
             call.take_gzip()
         if self._server.draining and (self._server.closing or not self._announced) and not call.background:

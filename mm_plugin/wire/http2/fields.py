@@ -65,7 +65,7 @@ def _examine(name: bytes, value: bytes) -> str | None:
 
 
 class Head:
-    """The fields of one header block, validated; immutable, so equal blocks may share it.
+    """The fields of one header block, validated; immutable, so equal blocks of one connection may share it.
 
     Attributes:
         fields: All fields in order, pseudo-header fields included.
@@ -78,6 +78,7 @@ class Head:
         content_length: What the content-length announces, in octets; None where there is none.
         is_trailers: There is no pseudo-header field.
         fault: What makes it malformed; None in everything that an event carries.
+        user: The application's own object: what it made of this head, for the next stream that has the same.
     """
 
     __slots__ = (
@@ -92,10 +93,12 @@ class Head:
         "path",
         "scheme",
         "status",
+        "user",
     )
 
     def __init__(self, fields: Fields) -> None:
         self.fields: tuple[tuple[bytes, bytes], ...] = tuple(fields)
+        self.user: object = None
         pseudo: dict[bytes, bytes] = {}
         regular: dict[bytes, bytes] = {}
         fault: str | None = None

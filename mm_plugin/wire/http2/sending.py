@@ -199,7 +199,11 @@ class Sending(State):
             )
             self.output_octets += 3 * FRAME_HEAD_OCTETS + head_size + size + end_size
             stream.head_sent = True
-            self._end_sent(stream)
+            if stream.remote_open:
+                self._end_sent(stream)
+            else:
+                stream.ending = True
+                self._close(stream, Ending.ENDED)
         else:
             self.send_headers(stream, head)
             self.send_data(stream, data, prefix=prefix)
