@@ -17,7 +17,7 @@ import anyio.lowlevel
 
 from mm_plugin import limits
 from mm_plugin.api.methods import APIMethods
-from mm_plugin.api.options import CallTimeout
+from mm_plugin.api.options import CallTimeout, checked_timeout
 from mm_plugin.settings import API_SECRET, API_TARGET
 from mm_plugin.transport.link import APICaller
 
@@ -50,8 +50,12 @@ class PluginAPIClient(APIMethods):
     Args:
         target: ``host:port`` or ``unix:/path``; by default the variable MATTERMOST_PLUGIN_API_TARGET. Where neither is
             set, each call raises UnavailableError.
-        api_timeout_s: Longest a call may take.
+        api_timeout_s: Longest a call may take; ``float("inf")`` for no limit.
         message_limit_octets: Longest message sent or taken.
+
+    Raises:
+        TypeError: ``api_timeout_s`` is no number.
+        ValueError: It is not above zero.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class PluginAPIClient(APIMethods):
         api_timeout_s: float = limits.api_timeout_s,
         message_limit_octets: int = limits.message_limit_octets,
     ) -> None:
-        super().__init__(_NOT_OPEN, api_timeout_s=api_timeout_s)
+        super().__init__(_NOT_OPEN, api_timeout_s=checked_timeout("api_timeout_s", api_timeout_s))
         self._target = os.environ.get(API_TARGET, "") if target is None else target
         self._secret = os.environ.get(API_SECRET, "") if target is None else ""
         self._message_limit_octets = message_limit_octets

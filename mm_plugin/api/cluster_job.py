@@ -8,6 +8,7 @@ See:    docs/how-to/kv.md
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,8 @@ class ClusterJob:
         clock_ms: The time in milliseconds since 1970.
 
     Raises:
-        ValueError: The name is empty or too long, or a number is too small.
+        TypeError: ``lease_s`` is no int.
+        ValueError: The name is empty or too long, or a number is out of range.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class ClusterJob:
         lease_s: int = limits.cluster_lease_s,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
-        if not every_s > 0:
-            raise ValueError(f"every_s must be above 0, not {every_s}")
+        if not 0 < every_s < math.inf:
+            raise ValueError(f"every_s must be above 0 and finite, not {every_s}")
         self._lock = _JobLock(api, name, lease_s=lease_s)
         self._begun = KVStore(api, TEXT, prefix="job_")
         self._name = name

@@ -67,6 +67,7 @@ class ClusterLock:
         lease_s: Whole seconds that the lock outlives its holder.
 
     Raises:
+        TypeError: ``lease_s`` is no int.
         ValueError: The name is empty or too long, or ``lease_s`` is below 1.
     """
 
@@ -76,6 +77,8 @@ class ClusterLock:
     def __init__(self, api: PluginAPIClient, name: str, *, lease_s: int = limits.cluster_lease_s) -> None:
         if not name:
             raise ValueError("a lock needs a name")
+        if isinstance(lease_s, bool) or not isinstance(lease_s, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"lease_s must be a whole number of seconds, not {type(lease_s).__name__}")
         if lease_s < 1:
             raise ValueError(f"lease_s must be at least 1, not {lease_s}")
         self._api = api

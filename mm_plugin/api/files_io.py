@@ -173,7 +173,7 @@ class _Reader:
 
 
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{new_id()}.part")
+    part = path.with_name(f".{new_id()}.part")  # without the name itself, which may be as long as names can be
     try:
         part.write_bytes(data)
         part.replace(path)

@@ -65,7 +65,11 @@ class KVStore(Generic[_Value]):
     """
 
     def __init__(self, api: PluginAPIClient, codec: Codec[_Value], *, prefix: str = "") -> None:
-        check_key(prefix + "x")
+        if len(prefix) >= limits.kv_key_characters:
+            raise ValueError(
+                f"the prefix {prefix!r} leaves no room for a key: both together have up to "
+                f"{limits.kv_key_characters} characters"
+            )
         self._api = api
         self._codec = codec
         self._prefix = prefix

@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 
 import anyio
 
-__all__ = ("CallTimeout", "timeout_of")
+__all__ = ("CallTimeout", "checked_timeout", "timeout_of")
 
 #: The innermost setting; each knows the one around it.
 _INNERMOST: ContextVar[CallTimeout | None] = ContextVar("mm_plugin_api_timeout", default=None)
@@ -39,12 +39,8 @@ class CallTimeout:
     __slots__ = ("_ended", "_frame", "_outer", "_task", "client", "timeout_s")
 
     def __init__(self, client: object, timeout_s: float) -> None:
-        if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"timeout_s must be a number of seconds, not {type(timeout_s).__name__}")
-        if not timeout_s > 0:
-            raise ValueError(f"timeout_s must be above 0, not {timeout_s}; float('inf') means no limit")
         self.client = client
-        self.timeout_s = timeout_s
+        self.timeout_s = checked_timeout("timeout_s", timeout_s)
         self._outer: CallTimeout | None = None
         self._task: int | None = None
         self._frame: FrameType | None = None
@@ -77,6 +73,20 @@ class CallTimeout:
         if self._task is None or self._task != _current_task():
             return True
         return not self._ended and _is_called_by(self._frame)
+
+
+def checked_timeout(name: str, timeout_s: float) -> float:
+    """Return how long a call may take, if it is a time.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not above zero.
+    """
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name} must be a number of seconds, not {type(timeout_s).__name__}")
+    if not timeout_s > 0:
+        raise ValueError(f"{name} must be above 0, not {timeout_s}; float('inf') means no limit")
+    return timeout_s
 
 
 def timeout_of(client: object) -> float | None:

@@ -1,7 +1,7 @@
 """Posting shortcuts: a reply, a direct message, a message that one user sees.
 
 Layer:  api, beside the client.
-Errors: those of the client.
+Errors: those of the client; TypeError and ValueError for what cannot be sent.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from mm_plugin.api._call import texts
 from mm_plugin.messages.structs import fill_struct
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def _post(
 ) -> Post:
     from mm_plugin._proto.post_pb2 import Post
 
-    post = Post(channel_id=channel_id, message=message, user_id=user_id, root_id=root_id, file_ids=file_ids)
+    files = texts(file_ids, "file_ids")
+    post = Post(channel_id=channel_id, message=message, user_id=user_id, root_id=root_id, file_ids=files)
     if props is not None:
         fill_struct(post.props, props, "props")
     return post

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Callable, Iterator
 
 from mm_plugin.api.table import api_table
 
@@ -30,7 +31,7 @@ def handler_problems(handler: object) -> list[str]:
     """
     rows = {row.name: row for row in api_table().values()}
     problems: list[str] = []
-    for name, method in inspect.getmembers(handler, callable):
+    for name, method in _methods_of(handler):
         if name in rows:
             parameters = [parameter.name for parameter in rows[name].parameters]
             try:
@@ -41,3 +42,12 @@ def handler_problems(handler: object) -> list[str]:
         elif not name.startswith("_") and (close := difflib.get_close_matches(name, rows, n=1, cutoff=0.9)):
             problems.append(f"{name} is no API method; {close[0]} is one")
     return problems
+
+
+def _methods_of(handler: object) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Give what can be called; properties are not looked at, since they are code of the handler's."""
+    for name in dir(handler):
+        if not isinstance(inspect.getattr_static(handler, name, None), property):
+            method = getattr(handler, name, None)
+            if callable(method):
+                yield name, method

@@ -200,6 +200,10 @@ def test_a_time_that_is_none_is_refused(timeout_s: float, error: type[Exception]
         pytest.fail("the options were taken")
     with pytest.raises(TypeError, match="not str"), api.options(timeout_s=wrong("5")):
         pytest.fail("the options were taken")
+    with pytest.raises(error, match="api_timeout_s must be above 0"):
+        PluginAPIClient("", api_timeout_s=timeout_s)
+    with pytest.raises(TypeError, match="api_timeout_s must be a number of seconds, not str"):
+        PluginAPIClient("", api_timeout_s=wrong("5"))
 
 
 # -- errors ---------------------------------------------------------------------------------------------------

@@ -127,6 +127,16 @@ def test_a_lock_that_cannot_be_is_refused(name: str, lease_s: int) -> None:
         ClusterLock(Node(KVServer()).api, name, lease_s=lease_s)
 
 
+@pytest.mark.parametrize("lease_s", [1.5, True, "15"])
+def test_a_lease_that_is_no_whole_number_is_refused(lease_s: Any) -> None:
+    """The server counts in whole seconds: anything else is a TypeError at once, for locks and jobs."""
+    api = Node(KVServer()).api
+    with pytest.raises(TypeError, match="lease_s must be a whole number of seconds"):
+        ClusterLock(api, "x", lease_s=lease_s)
+    with pytest.raises(TypeError, match="lease_s must be a whole number of seconds"):
+        ClusterJob(api, "x", anyio.lowlevel.checkpoint, every_s=1, lease_s=lease_s)
+
+
 _trips = st.none() | st.sampled_from([0.0, 0.1, 1.0, 4.0, 7.0, 20.0])
 _nodes = st.lists(
     st.fixed_dictionaries(
@@ -327,7 +337,8 @@ def test_an_unreachable_server_only_delays_a_job(caplog: pytest.LogCaptureFixtur
     assert "will be tried again" in caplog.text
 
 
-def test_an_interval_must_be_above_zero() -> None:
-    """An interval of no length is a ValueError at once."""
+@pytest.mark.parametrize("every_s", [0, -1, math.inf, math.nan])
+def test_an_interval_must_be_above_zero(every_s: float) -> None:
+    """An interval of no length, and one without an end, which would never begin, are ValueErrors at once."""
     with pytest.raises(ValueError, match="every_s"):
-        ClusterJob(Node(KVServer()).api, "x", anyio.lowlevel.checkpoint, every_s=0)
+        ClusterJob(Node(KVServer()).api, "x", anyio.lowlevel.checkpoint, every_s=every_s)

@@ -101,6 +101,14 @@ async def test_a_stream_is_uploaded_in_pieces(server: Server, api: PluginAPIClie
     assert server.pieces == [10] * (octets // 10) + ([octets % 10] if octets % 10 else [])
 
 
+async def test_the_longest_name_of_a_file_can_be_written(server: Server, api: PluginAPIClient, tmp_path: Path) -> None:
+    """A download needs no longer name beside the one it is asked for."""
+    server.files["id"] = b"data"
+    path = tmp_path / ("x" * 255)
+    assert await download_to_path(api, "id", path) == 4
+    assert path.read_bytes() == b"data"
+
+
 async def test_a_path_goes_up_and_comes_down(server: Server, api: PluginAPIClient, tmp_path: Path) -> None:
     """A file on disk is uploaded under its own name or another, and written back whole."""
     path, back = tmp_path / "a.bin", tmp_path / "b.bin"
@@ -178,6 +186,13 @@ async def test_a_direct_message_finds_its_channel(server: Server, api: PluginAPI
     await send_direct(api, "hi", from_user_id="bot", to_user_id="alice")
     (sent,) = server.posts
     assert sent == Post(channel_id="bot__alice", user_id="bot", message="hi")
+
+
+async def test_one_file_id_is_no_list_of_them(server: Server, api: PluginAPIClient) -> None:
+    """A lone str, whose letters would be taken for ids, is a TypeError that says what to write."""
+    with pytest.raises(TypeError, match=r"write \[file_ids\]"):
+        await reply(api, Post(id="p"), "text", user_id="u", file_ids="8bmk5s1qzbyqtn6rpzx7t6wfhc")
+    assert not server.posts
 
 
 async def test_an_ephemeral_message_goes_to_one(server: Server, api: PluginAPIClient) -> None:

@@ -38,6 +38,17 @@ def test_a_handler_that_would_fail_is_told_how() -> None:
     assert kv_set.startswith("kv_set must take key, value by keyword: ")
 
 
+def test_properties_are_not_looked_at() -> None:
+    """A handler's properties are its own code, which may not be ready to run."""
+
+    class Early(Good):
+        @property
+        def store(self) -> None:
+            raise RuntimeError("not open yet")
+
+    assert handler_problems(Early()) == []
+
+
 def test_the_devserver_takes_what_the_api_gives() -> None:
     """Every method of the devserver's handler can be called by name and keyword; it has the ones plugins use most."""
     assert handler_problems(object.__new__(DevServerAPI)) == []
