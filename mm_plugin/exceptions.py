@@ -83,6 +83,9 @@ class DeclarationError(MMPluginError):
 
     docs_code = "MMP100"
 
+    def __str__(self) -> str:
+        return f"{super().__str__()} [{self.docs_code}]"
+
 
 class HookRegistrationError(DeclarationError):
     """A plugin class binds its hooks wrongly; raised when the class is created, so nothing has started."""
@@ -120,6 +123,9 @@ class SettingsError(ConfigurationError):
     def __init__(self, text: str, *, problems: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(text)
         self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} [{self.docs_code}]"
 
 
 class ManifestError(ConfigurationError):

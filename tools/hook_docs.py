@@ -41,7 +41,8 @@ logged once. `Reject(reason)` refuses; the user reads the reason. In hooks with 
 
 **When a handler fails** (it raises, takes too long, returns what the hook cannot express, or the request is too large,
 cannot be decoded, or arrives while the plugin stops) its *failure policy* answers, and one ERROR record with hook,
-request id and traceback is logged. Choose it by `@hook(HookName.X, on_failure=FailurePolicy.REJECT)`:
+request id, the author's line and traceback is logged; its message never quotes the error's text, which may hold
+secrets. Choose the policy by `@hook(HookName.X, on_failure=FailurePolicy.REJECT)`:
 
 | policy | means |
 | --- | --- |

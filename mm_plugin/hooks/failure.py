@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mm_plugin.exceptions import HookTimeoutError, PluginAPIError, StatusCode
 from mm_plugin.hooks.policy import FailurePolicy
 from mm_plugin.hooks.request_context import log_fields
+from mm_plugin.hooks.source_places import describe, from_author_on
 from mm_plugin.hooks.table import HookRow, Refusal
 from mm_plugin.transport.link import CallFailure, CallFault, FailureKind
 
@@ -74,8 +75,8 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
         "hook %s failed, its policy %s answers: %s",
         row.name,
         policy.name,
-        type(cause).__name__,
-        exc_info=cause,
+        describe(cause),
+        exc_info=(type(cause), cause, from_author_on(cause)),
         extra=_extra(row, request_id),
     )
     if policy is not FailurePolicy.ALLOW:

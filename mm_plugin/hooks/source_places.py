@@ -9,9 +9,10 @@ import os
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
-from traceback import FrameSummary
+from traceback import FrameSummary, extract_tb
+from types import TracebackType
 
-__all__ = ("LIBRARIES", "OWN", "authors_frame")
+__all__ = ("LIBRARIES", "OWN", "authors_frame", "describe", "from_author_on")
 
 #: Of this package's files.
 OWN = f"{Path(__file__).parents[1]}{os.sep}"
@@ -23,3 +24,26 @@ def authors_frame(stack: Sequence[FrameSummary]) -> FrameSummary:
     """Return the innermost frame of an author's own code, the outermost frame first; else the best there is."""
     authors = [frame for frame in stack if not frame.filename.startswith(OWN)] or stack
     return next((frame for frame in reversed(authors) if not frame.filename.startswith(LIBRARIES)), authors[0])
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's type and the author's line that it came from, ``KeyError at guard.py:12 in screen``.
+
+    Its text is left out: nobody can tell what secrets an author's error quotes. The traceback has it.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        authors = [one for one in extract_tb(seen.__traceback__) if not one.filename.startswith((OWN, *LIBRARIES))]
+        if authors:
+            at = authors[-1]
+            return f"{type(error).__name__} at {at.filename}:{at.lineno} in {at.name}"
+        seen = seen.__cause__
+    return type(error).__name__
+
+
+def from_author_on(error: BaseException) -> TracebackType | None:
+    """Return an error's traceback without the frames of this package that led to the author's code."""
+    rest = error.__traceback__
+    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(OWN):
+        rest = rest.tb_next
+    return error.__traceback__ if rest is None else rest

@@ -25,6 +25,7 @@ from anyio import from_thread
 from mm_plugin import limits
 from mm_plugin.exceptions import DeclarationError
 from mm_plugin.hooks.scopes import SealedScope
+from mm_plugin.hooks.source_places import describe, from_author_on
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.hooks.work_name import set_background
 from mm_plugin.plugin.declared import call, marked, marks_of_class
@@ -250,9 +251,9 @@ class Background:
         logger.error(
             "background work %s crashed: %s; it begins again in %g s at the earliest",
             name,
-            type(error).__name__,
+            describe(error),
             pause_s,
-            exc_info=error,
+            exc_info=(type(error), error, from_author_on(error)),
             extra={"task": name},
         )
         return now + pause_s

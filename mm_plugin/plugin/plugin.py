@@ -193,13 +193,17 @@ class Plugin(HookMethods, Generic[SettingsT_co]):
     def settings(self) -> SettingsT_co:
         """The plugin's settings, as its settings class reads them; loaded before any hook runs.
 
-        A plugin without a settings class has None here.
-
         Raises:
+            DeclarationError: The plugin names no settings class.
             RuntimeError: They are not loaded yet.
         """
+        if self._declared_settings is None:
+            name = type(self).__name__
+            raise DeclarationError(
+                f"{name}.settings: the plugin has no settings class; name one, class {name}(Plugin[MySettings])"
+            )
         settings = self._require("settings").settings
-        if settings is None and self._declared_settings is not None:
+        if settings is None:
             raise RuntimeError(
                 "the settings are loaded when the plugin is activated; use them from on_configuration_change on"
             )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 import anyio
 
-from mm_plugin.exceptions import ConfigurationError, NotMagicCookieError
+from mm_plugin.exceptions import ConfigurationError, MMPluginError, NotMagicCookieError
 from mm_plugin.hooks.source_places import describe
 from mm_plugin.hooks.threads import threads_at_work
 from mm_plugin.plugin.runtime import PluginRuntime
@@ -76,7 +76,7 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
         event_loop = _event_loop(backend or config.backend)
     except (NotMagicCookieError, ConfigurationError) as error:
         by_hand = isinstance(error, NotMagicCookieError)
-        sys.stderr.write(f"{error} Run it with: mm-plugin dev {_folder()}\n" if by_hand else f"{error}\n")
+        sys.stderr.write(f"{error} Run it with: mm-plugin dev {_folder()}\n" if by_hand else f"{_with_code(error)}\n")
         raise SystemExit(1) from None
     watchdog = Watchdog()
     guard_against_lost_host(parent, watchdog.end_after)
@@ -190,9 +190,15 @@ def _report(error: BaseException) -> None:
     """Log once why the process ends; one sentence for what an operator can mend, a traceback for the rest."""
     error = _lone_cause(error)
     if isinstance(error, ConfigurationError):
-        logger.critical("the plugin cannot start: %s", error)
+        logger.critical("the plugin cannot start: %s", _with_code(error))
     else:
         logger.critical("the plugin crashed: %s", describe(error), exc_info=error)
+
+
+def _with_code(error: MMPluginError) -> str:
+    """Return an error's text with the code under which docs/reference/errors.md explains it."""
+    text, code = str(error), f"[{error.docs_code}]"
+    return text if text.endswith(code) else f"{text} {code}"
 
 
 def _lone_cause(error: BaseException) -> BaseException:

@@ -294,7 +294,7 @@ def test_a_policy_the_row_cannot_express_is_refused() -> None:
 
     text = refused(Wrong)
     assert "cannot express on_failure=REJECT" in text
-    assert text.endswith("it can express ALLOW")
+    assert text.endswith("it can express ALLOW [MMP101]")
 
 
 @pytest.mark.parametrize(

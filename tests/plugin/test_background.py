@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 from mm_plugin import limits
 from mm_plugin.exceptions import DeclarationError
 from mm_plugin.plugin.background import Background, Crashes, Every, OnCrash, every
-from mm_plugin.plugin.plugin import Plugin
+from mm_plugin.plugin.plugin import Plugin, intervals_of
 from tests.plugin.running import running
 
 # -- the life of a task ---------------------------------------------------------------------------------------
@@ -237,6 +237,21 @@ def test_an_impossible_interval_is_refused_at_the_class_statement(seconds: Any) 
         class Wrong(Plugin):
             @every(seconds=seconds)
             async def tick(self) -> None: ...
+
+
+def test_an_interval_may_be_given_by_its_place() -> None:
+    """``@every(300)`` says the same as ``@every(seconds=300)``; without seconds the error shows how to write it."""
+
+    class Right(Plugin):
+        @every(300)
+        async def tick(self) -> None: ...
+
+    assert intervals_of(Right())["tick"][1].seconds == 300
+    with pytest.raises(DeclarationError, match=r"Wrong\.tick: @every needs its seconds, such as @every\(seconds=60\)"):
+
+        class Wrong(Plugin):
+            @every  # type: ignore[arg-type]
+            async def tick(self) -> None: ...  # type: ignore[misc]
 
 
 def test_a_method_with_arguments_is_refused_at_the_class_statement() -> None:

@@ -371,7 +371,8 @@ async def test_a_plugin_without_a_settings_class_asks_for_none() -> None:
     async with running(plugin) as run:
         await run.call("OnActivate")
         assert run.api.asked == []
-        assert plugin.settings is None
+        with pytest.raises(DeclarationError, match=r"name one, class Plugin\(Plugin\[MySettings\]\)"):
+            plugin.settings  # noqa: B018 - reading it is the test
 
 
 def test_on_settings_change_needs_a_settings_class() -> None:

@@ -32,7 +32,7 @@ def test_anything_but_a_plugin_class(
     assert caught.value.code == 1
     said = capfd.readouterr()
     assert said.out == ""
-    assert said.err == f"run_plugin expects a subclass of Plugin, not an instance, found {wrong!r}\n"
+    assert said.err == f"run_plugin expects a subclass of Plugin, not an instance, found {wrong!r} [MMP110]\n"
 
 
 def test_unknown_backend(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +41,7 @@ def test_unknown_backend(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     with pytest.raises(SystemExit) as caught:
         run_plugin(Plugin, backend="curio")  # type: ignore[arg-type]
     assert caught.value.code == 1
-    assert capfd.readouterr().err == "backend='curio': expected asyncio, trio or uvloop\n"
+    assert capfd.readouterr().err == "backend='curio': expected asyncio, trio or uvloop [MMP110]\n"
 
 
 def test_only_the_chosen_backend_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
