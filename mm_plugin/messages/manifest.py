@@ -20,7 +20,7 @@ from mm_plugin.exceptions import ManifestError
 from mm_plugin.messages.manifest_text import ManifestText, decode_json, decode_yaml, kind_of
 from mm_plugin.types import JSONObject
 
-__all__ = ("Manifest", "ManifestServer", "PythonSettings", "load_manifest", "parse_manifest")
+__all__ = ("FIELDS", "Manifest", "ManifestServer", "PythonSettings", "load_manifest", "parse_manifest")
 
 #: The manifest's file name in the root of a bundle.
 FILE_NAME = "plugin.json"
@@ -31,7 +31,7 @@ _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+
 _RUNTIMES = ("", "go", "python")
 _DEPENDENCY_MODES = ("", "system", "venv", "bundled")
 #: The fields that the server knows, by section; what is inside settings_schema, webapp and props is the author's.
-_FIELDS: Mapping[str, tuple[str, ...]] = {
+FIELDS: Mapping[str, tuple[str, ...]] = {
     "": (
         "id", "name", "description", "homepage_url", "support_url", "release_notes_url", "icon_path", "version",
         "min_server_version", "server", "webapp", "settings_schema", "props", "$schema",
@@ -171,9 +171,9 @@ def parse_manifest(octets: bytes, *, where: str = FILE_NAME) -> Manifest:
 def _unknown_fields(section: _Section) -> Iterator[str]:
     """Say of each field that no section of this name has what was probably meant."""
     for name in section.names:
-        if name not in _FIELDS[section.path]:
+        if name not in FIELDS[section.path]:
             yield f"{section.place(name)}: is no field of a manifest and is ignored{_meant(section.path, name)}"
-        elif f"{section.path}.{name}".lstrip(".") in _FIELDS:
+        elif f"{section.path}.{name}".lstrip(".") in FIELDS:
             inner = section.section(name)
             yield from () if inner is None else _unknown_fields(inner)
 
@@ -181,10 +181,10 @@ def _unknown_fields(section: _Section) -> Iterator[str]:
 def _meant(path: str, name: str) -> str:
     from difflib import get_close_matches
 
-    paths = {field: f"{section}.{field}".lstrip(".") for section, fields in _FIELDS.items() for field in fields}
-    for known in (_FIELDS[path], tuple(paths)):
+    paths = {field: f"{section}.{field}".lstrip(".") for section, fields in FIELDS.items() for field in fields}
+    for known in (FIELDS[path], tuple(paths)):
         for close in get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.7):
-            return f"; did you mean {close if known is _FIELDS[path] else paths[close]}?"
+            return f"; did you mean {close if known is FIELDS[path] else paths[close]}?"
     return ""
 
 

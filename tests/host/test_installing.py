@@ -173,6 +173,21 @@ async def test_no_other_mode_installs(tmp_path: Path, mode: str) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+async def test_bundled_packages_lie_beside_the_script(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As ``pip install --target`` leaves them; a virtual environment in the bundle is passed over."""
+    caplog.set_level(logging.INFO, "mm_plugin")
+    python = {"dependency_mode": "bundled"}
+    bundle = write_bundle(tmp_path, executable="server/plugin.py", python=python)
+    (bundle / "server").mkdir()
+    (bundle / "server" / "plugin.py").write_text(TELLS)
+    (bundle / "server" / "tiny.py").write_text("VERSION = 'bundled'")
+    (bundle / "venv" / "bin").mkdir(parents=True)
+    (bundle / "venv" / "bin" / "python").symlink_to("/nowhere")
+    async with open_host(lambda _: NoAPI(), options=options_in(tmp_path), wire=StubWire(StubPlugin()).wire) as host:
+        await host.start(bundle)
+    assert lines_of("mm_plugin.host.plugin.com.example.x", caplog) == [f"{sys.prefix} bundled"]
+
+
 async def test_a_host_that_was_not_told_where_installs_nothing(tmp_path: Path) -> None:
     """As on the server: without a folder for environments the manifest's wish is an error that says what to do."""
     async with open_host(lambda _: NoAPI(), options=QUICK) as host:
