@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote_plus
 from mm_plugin.host.http_server import Scope
 from mm_plugin.messages.helpers import new_id
 from mm_plugin.serve_http.headers import text_of
+from mm_plugin.serve_http.target import split_target
 from mm_plugin.transport.link import RequestContextFields, RequestHead
 from mm_plugin.types import HeaderFields
 
@@ -54,15 +55,19 @@ class Incoming:
         raw_path = cast("bytes | None", scope.get("raw_path")) or quote(cast("str", scope["path"])).encode()
         self._raw_path = raw_path.decode("latin-1")
         self._query = cast("bytes", scope["query_string"]).decode("latin-1")
-        self._headers = [
+        headers = [
             (name.decode("latin-1"), text_of(value))
             for name, value in cast("list[tuple[bytes, bytes]]", scope["headers"])
         ]
+        # Beside Transfer-Encoding a length means nothing (RFC 9112, section 6.3).
+        is_chunked = any(name == "transfer-encoding" for name, _ in headers)
+        self._headers = [field for field in headers if not (is_chunked and field[0] == "content-length")]
         # HTTP/2 may split the cookies into several fields (RFC 9113, section 8.2.3).
         self._cookies = [
             cookie.strip() for name, value in self._headers if name == "cookie" for cookie in value.split(";")
         ]
-        below, _, rest = self._raw_path.partition(PREFIX)
+        # A client may send the absolute form, and a server must take it (RFC 9112, section 3.2.2).
+        below, _, rest = split_target(self._raw_path)[0].partition(PREFIX)
         self.plugin_id, slash, path = rest.partition("/") if not below else ("", "", "")
         self._path = slash + path or "/"
         self._by_cookie = False
@@ -127,7 +132,7 @@ class Incoming:
     def _fields(self, session: Session | None) -> HeaderFields:
         removed = {*_REMOVED, "authorization"} if session else _REMOVED
         fields = [(_canonical(name), value) for name, value in self._headers if name not in removed]
-        cookies = "; ".join(cookie for cookie in self._cookies if cookie.partition("=")[0] != _SESSION_COOKIE)
+        cookies = "; ".join(cookie for cookie in self._cookies if cookie.partition("=")[0].strip() != _SESSION_COOKIE)
         if cookies:
             fields.append(("Cookie", cookies))
         if session:

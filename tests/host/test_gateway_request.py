@@ -135,3 +135,35 @@ async def test_a_length_that_fits_no_message_is_the_longest_that_does(length: in
         await client.send(b"POST /plugins/p/ HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
         assert (await client.read_until(b"807")).startswith(b"HTTP/1.1 200")
     assert client.seen.endswith(str(2**63 - 1).encode())
+
+
+async def test_a_length_beside_chunks_means_nothing() -> None:
+    """Two lengths of one body would be a way past whoever believes the other one (RFC 9112, section 6.3)."""
+
+    async def handler(request: Request, response: Response) -> None:
+        length = request.headers.get("Content-Length")
+        await response.text(f"{request.content_length} {length} {(await request.read()).decode()}")
+
+    async with handler_on_port(handler) as port, raw_client(port) as client:
+        await client.send(
+            b"POST /plugins/p/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"
+            b"5\r\nhello\r\n0\r\n\r\n"
+        )
+        assert (await client.read_until(b"hello")).endswith(b"-1 None hello")
+
+
+async def test_an_absolute_target_is_taken() -> None:
+    """As clients of proxies send it (RFC 9112, section 3.2.2); the plugin's path is the same."""
+
+    async def handler(request: Request, response: Response) -> None:
+        await response.text(f"<{request.url}>")
+
+    async with handler_on_port(handler) as port, raw_client(port) as client:
+        await client.send(b"GET http://chat.example/plugins/p/a%20b?c=d HTTP/1.1\r\nHost: chat.example\r\n\r\n")
+        assert (await client.read_until(b">")).endswith(b"</a%20b?c=d>")
+
+
+async def test_a_token_in_a_sloppy_cookie_is_not_shown() -> None:
+    """Plugins trim the names of cookies, and so does what keeps the server's own back."""
+    head = await seen_head("/plugins/p/", [("Cookie", "a=1; MMAUTHTOKEN =secret;\tMMAUTHTOKEN=secret; b=2")])
+    assert dict(head.headers)["Cookie"] == "a=1; b=2"
