@@ -167,7 +167,7 @@ async def test_what_arrives_is_what_was_sent_or_broken(
         assert ending in ("return", "read all")
         assert not script.plugin.broken
     if not script.host.whole:
-        # A handler that fails before it has written is answered with a page, which a client that goes may miss the end of.
+        # A handler that fails before it has written is answered with a page; a client may go before that ends.
         texts = (script.written,) if script.written else (b"Internal Server Error\n", b"Bad Request\n")
         assert any(text.startswith(script.host.body) for text in texts)
 
