@@ -1,33 +1,42 @@
-"""Print how our server stands up to conformance cases and attacks, beside grpc.aio and grpclib under the same ones.
+"""Print how our server stands up to conformance cases, other languages' clients and attacks, beside its peers.
 
-``python -m tools.report [--skip-conformance] [--skip-tests] [--blows N]``: h2spec where Go is present, each flood of
-tests/attacks against a fresh server, and the counts of our own suites. Servers run in processes of their own.
+``python -m tools.report [PART …] [--blows N]``, all parts where none is named:
+
+``conformance`` h2spec, strict, where Go is present
+``interop``     the cases of grpc-go's and grpc-js's clients, where Go and Node are present
+``attacks``     each flood of tests/attacks against a fresh server
+``suites``      the counts of our own tests of these, on both backends
+
+Servers run in processes of their own. Exit code 1 where ours failed anything.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import cpu_s
 from benchmarks.servers import Server, running_server
-from mm_plugin import limits
 from tests.attacks.floods import FLOODS, deliver
-from tests.attacks.peers import WIDE_GREETING, Peer, call
+from tests.attacks.peers import Peer, call, warm
+from tests.interop.peer_builds import NotHere, command_of
 from tools.conformance import h2spec
+from tools.interop_server import SERVERS as INTEROP_SERVERS
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("ours, asyncio", "ours, trio")
 PEERS = {"grpc.aio": "benchmarks.peers.grpc_aio", "grpclib": "benchmarks.peers.grpclib_server"}
 SERVERS = (*OURS, *PEERS)
-SUITES = ("tests/conformance", "tests/interop", "tests/attacks", "tests/fuzz", "tests/wire")
+SUITES = ("tests/conformance", "tests/interop", "tests/attacks", "tests/fuzz", "tests/wire", "tests/transport/grpc")
+CLIENTS = ("grpc-go", "grpc-js")
 _COUNTS = re.compile(r"(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed")
 _ENDS = re.compile(r"(\d+) (passed|failed|skipped|error)")
 GROWTH_MB = 5.0
@@ -79,18 +88,8 @@ def _healthy(server: Server) -> bool:
         return peer.answer(1, HEALTHY_S) is not None
 
 
-def _warm(server: Server) -> None:
-    """Have as many calls open at once as our servers allow: memory kept for that is not what a flood leaves behind."""
-    with Peer(_port(server), WIDE_GREETING) as peer:
-        last = 2 * limits.http2_concurrent_streams - 1
-        peer.send(b"".join(call(stream_id, "/t.T/Hang") for stream_id in range(1, last, 2)))
-        peer.send(call(last, "/t.T/Echo"))
-        peer.answer(last, HEALTHY_S)
-
-
 def _flooded(server: Server, flood: str, blows: int) -> Damage:
-    for _ in range(2):
-        _warm(server)
+    warm(_port(server))
     _healthy(server)
     memory, cpu = server.memory_mb(), cpu_s(server.pid)
     with Peer(_port(server)) as peer:
@@ -101,8 +100,8 @@ def _flooded(server: Server, flood: str, blows: int) -> Damage:
     return Damage(end, cpu_s(server.pid) - cpu, server.memory_mb() - memory, healthy)
 
 
-def attacks(blows: int) -> None:
-    """Attack every server with every flood."""
+def attacks(blows: int) -> bool:
+    """Attack every server with every flood; whether ours held."""
     print(f"\nFloods of {blows:,} blows (held: hangs up, grows by less than {GROWTH_MB:.0f} MB, serves others after)")
     print(f"{'':40}" + "".join(f"{name:>40}" for name in SERVERS))
     held = dict.fromkeys(SERVERS, 0)
@@ -120,16 +119,18 @@ def attacks(blows: int) -> None:
             cells += f"{f'{damage.end} {damage.cpu:.2f} s {damage.growth_mb:+.1f} MB {mark}':>40}"
         print(f"{flood:40}{cells}", flush=True)
     print(f"{'held':40}" + "".join(f"{f'{held[name]} of {len(FLOODS)}':>40}" for name in SERVERS))
+    return all(held[name] == len(FLOODS) for name in OURS)
 
 
-def conformance(names: tuple[str, ...]) -> None:
-    """Run h2spec, strict, against the servers."""
+def conformance(_blows: int) -> bool:
+    """Run h2spec, strict, against the servers; whether ours passed."""
     tool = h2spec()
     print("\nh2spec 2.2.1, strict")
     if tool is None:
         print("SKIPPED: it needs Go, and there is no go on the PATH; tests/conformance has the same cases")
-        return
-    for name in names:
+        return True
+    passed = True
+    for name in SERVERS:
         with _running(name) as server:
             done = subprocess.run(
                 [tool, "-S", "-h", "127.0.0.1", "-p", str(_port(server)), "-o", "1"],
@@ -138,35 +139,90 @@ def conformance(names: tuple[str, ...]) -> None:
                 check=False,
             )
         found = _COUNTS.search(done.stdout)
-        print(f"{name:20}" + (f"{found[2]} of {found[1]} passed, {found[3]} skipped" if found else "gave no counts"))
+        text = f"{found[2]} of {found[1]} passed, {found[3]} skipped" if found else "gave no counts"
+        print(f"{name:20}{text}", flush=True)
+        passed &= name not in OURS or (found is not None and found[1] == found[2])
+    return passed
 
 
-def suites() -> None:
-    """Run our own suites on both backends."""
-    print("\nOur suites, both backends")
-    for suite in SUITES:
-        if not (ROOT / suite).exists():
-            print(f"{suite:20}not there")
+def interop(_blows: int) -> bool:
+    """Let clients of other languages play their cases against the servers; whether ours passed them all."""
+    print("\nInterop: cases that the client found in order")
+    print(f"{'':20}" + "".join(f"{name:>20}" for name in INTEROP_SERVERS))
+    passed = True
+    for client in CLIENTS:
+        try:
+            command = command_of(client, "client")
+        except NotHere as reason:
+            print(f"{client:20}SKIPPED: {reason}")
             continue
+        cells, failed = "", []
+        for name in INTEROP_SERVERS:
+            found = _played(command, name)
+            wrong = sorted(case for case, text in found.items() if text)
+            cells += f"{f'{len(found) - len(wrong)} of {len(found)}':>20}"
+            if wrong or not found:
+                failed.append(f"{name}: {', '.join(wrong) or 'the client gave up'}")
+                passed &= name not in OURS
+        print(f"{client:20}{cells}" + "".join(f"\n{'':4}{text}" for text in failed), flush=True)
+    return passed
+
+
+def _played(command: list[str], name: str) -> dict[str, str]:
+    serve = [sys.executable, "-m", "tools.interop_server", name]
+    with subprocess.Popen(
+        serve, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        target = f"127.0.0.1:{int(process.stdout.readline())}"
+        try:
+            done = subprocess.run([*command, target], capture_output=True, text=True, check=False, timeout=60)
+            found: dict[str, str] = json.loads(done.stdout or "{}")
+        except subprocess.TimeoutExpired:
+            return {}
+        finally:
+            process.kill()
+    return found
+
+
+def suites(_blows: int) -> bool:
+    """Run our own suites on both backends; whether they passed."""
+    print("\nOur suites, both backends")
+    passed = True
+    for suite in SUITES:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", suite, "-q"], cwd=ROOT, capture_output=True, text=True, check=False
         )
         ends = _ENDS.findall(done.stdout.strip().rpartition("\n")[2])
-        print(f"{suite:20}" + ", ".join(f"{count} {end}" for count, end in ends), flush=True)
+        print(f"{suite:20}  " + ", ".join(f"{count} {end}" for count, end in ends), flush=True)
+        passed &= done.returncode == 0
+    return passed
+
+
+PARTS: dict[str, Callable[[int], bool]] = {
+    "conformance": conformance,
+    "interop": interop,
+    "attacks": attacks,
+    "suites": suites,
+}
 
 
 def main() -> None:
     """Print the report."""
-    parser = argparse.ArgumentParser(prog="python -m tools.report", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--skip-conformance", action="store_true")
-    parser.add_argument("--skip-tests", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all where absent")
     parser.add_argument("--blows", type=int, default=20_000, help="of each flood")
     asked = parser.parse_args()
-    if not asked.skip_conformance:
-        conformance(SERVERS)
-    attacks(asked.blows)
-    if not asked.skip_tests:
-        suites()
+    failed: list[str] = []
+    for part in asked.parts or PARTS:
+        begun = time.monotonic()
+        if not PARTS[part](asked.blows):
+            failed.append(part)
+        print(f"({part}: {time.monotonic() - begun:.0f} s)", flush=True)
+    if failed:
+        raise SystemExit(f"ours failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -12,14 +12,22 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import pytest
+from _pytest.outcomes import Skipped
 
 SOURCES = Path(__file__).parent / "peers"
 BUILT = Path(sys.prefix) / "interop"
 
 
+class NotHere(Skipped):
+    """What a peer is made with is not here, or cannot make it; a test that meets this is skipped."""
+
+
 def command_of(peer: str, part: str) -> list[str]:
-    """Return the command that runs ``client`` or ``server`` of a peer, after its first build; or skip the test."""
+    """Return the command that runs ``client`` or ``server`` of a peer, after its first build.
+
+    Raises:
+        NotHere: There is no such peer on this machine.
+    """
     return _go(part) if peer == "grpc-go" else _js(part)
 
 
@@ -38,7 +46,7 @@ def _js(part: str) -> list[str]:
 def _program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed")
+        raise NotHere(f"{name} is not installed")
     return found
 
 
@@ -65,7 +73,7 @@ def _built(language: str, command: Callable[[Path], list[str]]) -> Path:
                 command(folder), cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=280
             )
             if done.returncode:
-                pytest.skip(f"the peer cannot be built: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+                raise NotHere(f"the peer cannot be built: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
             try:
                 folder.rename(ready)
             except OSError:
