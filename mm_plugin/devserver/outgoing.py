@@ -10,10 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
-from http.client import HTTPException
 from typing import TYPE_CHECKING, NamedTuple, cast
-from urllib import request as urllib_request
-from urllib.error import HTTPError
 
 from anyio import to_thread
 
@@ -70,7 +67,7 @@ async def send(app: App, method: str, url: str, body: bytes, headers: Mapping[st
         raise _no_answer(url, "it is no http or https URL, and no path below /plugins/")
     try:
         return await to_thread.run_sync(partial(_send, method, url, body, dict(headers)))
-    except (OSError, ValueError, HTTPException) as error:
+    except (OSError, ValueError) as error:
         raise _no_answer(url, str(error)) from None
 
 
@@ -92,14 +89,21 @@ class _Nothing:
 
 
 def _send(method: str, url: str, body: bytes, headers: dict[str, str]) -> Answer:
-    call = urllib_request.Request(url, data=body or None, headers=headers, method=method)  # noqa: S310 - checked above
+    # Loaded when first needed: most servers never send anything, and all of them are to start fast.
+    from http.client import HTTPException
+    from urllib import request
+    from urllib.error import HTTPError
+
+    call = request.Request(url, data=body or None, headers=headers, method=method)  # noqa: S310 - checked above
     try:
-        with urllib_request.urlopen(call, timeout=limits.devserver_custom_command_s) as response:  # noqa: S310
+        with request.urlopen(call, timeout=limits.devserver_custom_command_s) as response:  # noqa: S310
             content_type = str(response.headers.get("content-type", ""))
             return Answer(int(response.status), bytes(response.read(limits.devserver_body_octets)), content_type)
     except HTTPError as error:
         with error:
             return Answer(error.code, error.read(limits.devserver_body_octets))
+    except HTTPException as error:
+        raise OSError(f"no HTTP: {error!r}") from error
 
 
 def _no_answer(url: str, why: str) -> Exception:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from email.message import Message as MIMEMessage
-from email.parser import BytesParser
-from typing import NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
@@ -26,6 +24,9 @@ from mm_plugin.devserver.public_links import is_public_link
 from mm_plugin.devserver.reading import mark_viewed
 from mm_plugin.devserver.rest_request import Call
 from mm_plugin.types import JSONValue
+
+if TYPE_CHECKING:
+    from email.message import Message as MIMEMessage
 
 __all__ = ("MORE_ROUTES", "RESTRoute")
 
@@ -107,6 +108,8 @@ async def _delete_emoji(call: Call) -> Response:
 
 def _form_parts(content_type: str, octets: bytes) -> dict[str, bytes]:
     """Return the parts of a multipart form by name; empty for what is none. Forms are MIME (RFC 7578)."""
+    from email.parser import BytesParser  # slow to load, and seldom needed
+
     head = f"MIME-Version: 1.0\r\nContent-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
     form = BytesParser().parsebytes(head + octets)
     parts = cast("list[MIMEMessage]", form.get_payload()) if form.is_multipart() else []
