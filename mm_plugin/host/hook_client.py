@@ -95,7 +95,7 @@ class HookClient:
     Args:
         link: The host's end of the link.
         plugin_id: Named in RequestContext and in logs.
-        unhurried: Whether calls have no deadline now, as under a debugger.
+        unhurried: Whether calls other than OnDeactivate have no deadline now, as under a debugger.
     """
 
     def __init__(self, link: HostLink, plugin_id: str, *, unhurried: Callable[[], bool] = lambda: False) -> None:
@@ -253,7 +253,9 @@ class HookClient:
             fields = {"plugin_context": _plugin_context(context), **fields}
         # Built by name, so the classes' own typed constructors cannot be used.
         request = request_class(context=_request_context(context, self.plugin_id), **fields)
-        deadline = None if self._unhurried() else anyio.current_time() + timeout_s
+        # A stop keeps its time: nobody could end a host otherwise while its plugin stands at a breakpoint.
+        hurried = name == HookName.OnDeactivate or not self._unhurried()
+        deadline = anyio.current_time() + timeout_s if hurried else None
         response = await self._link.call_hook(name, request, deadline=deadline)
         if refusal is Refusal.ERROR and response.HasField("error"):
             raise error_of_app_error(cast("_WithError", response).error)

@@ -167,8 +167,11 @@ class Host:
             KeyError: There is no plugin of that id.
         """
         async with self._turn(plugin_id):
+            plugin = self._plugins[plugin_id]
             await self.stop(plugin_id)
-            del self._plugins[plugin_id]
+            # Somebody may have started it again meanwhile; one that runs must stay known, to be stopped at the end.
+            if self._plugins.get(plugin_id) is plugin:
+                del self._plugins[plugin_id]
 
     async def stop_all(self) -> None:
         """Stop all plugins at once, as for the end of the server, and wait until nothing of them runs."""

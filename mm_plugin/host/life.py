@@ -237,7 +237,7 @@ class Life:
 
     async def _use_link(self, process: PluginProcess, debugger: Debugger, link: HostLink) -> bool:
         hooks = HookClient(link, self._manifest.id, unhurried=debugger.attached)
-        error = await self._activate(process, link, hooks)
+        error = await self._activate(process, debugger, link, hooks)
         if error is not None:
             self._start_failed(error)
             return process.returncode is None and await self._ask_stop(link)
@@ -258,14 +258,17 @@ class Life:
 
     # -- the steps --------------------------------------------------------------------------------------------
 
-    async def _activate(self, process: PluginProcess, link: HostLink, hooks: HookClient) -> PluginStartError | None:
+    async def _activate(
+        self, process: PluginProcess, debugger: Debugger, link: HostLink, hooks: HookClient
+    ) -> PluginStartError | None:
         options = self._options
         step, trouble = "its health check", ""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_and_then, process.wait_exited, tasks.cancel_scope.cancel)
             try:
                 # An answer is enough: a plugin may say that it does not serve before it is activated.
-                await link.check_health(deadline=anyio.current_time() + options.health_timeout_s)
+                deadline = None if debugger.attached() else anyio.current_time() + options.health_timeout_s
+                await link.check_health(deadline=deadline)
                 step = "Implemented"
                 await hooks.ask_implemented(timeout_s=options.hook_timeout_s)
                 step = "OnActivate"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from google.protobuf.message import Message
 
 from mm_plugin import settings
 from mm_plugin.hooks.names import HookName
@@ -22,7 +23,7 @@ from mm_plugin.host.options import HostOptions
 from mm_plugin.host.state import PluginState
 from mm_plugin.host.supervision import SupervisionRules
 from mm_plugin.host.wires import HostWire
-from mm_plugin.transport.link import CallFailure, FailureKind, HostLink
+from mm_plugin.transport.link import CallFailure, FailureKind, HookCall, HostLink
 from mm_plugin.wire.handshake import Handshake
 from tests.host.stubs import QUICK, NoAPI, StubPlugin, StubWire, joined, says, write_bundle
 
@@ -92,6 +93,22 @@ async def test_hooks_have_no_deadline(unhurried: bool) -> None:
     assert all((call.deadline is None) is unhurried for call in stub.calls)
 
 
+async def test_a_stop_keeps_its_time(tmp_path: Path) -> None:
+    """A plugin that stands at a breakpoint in OnDeactivate is ended within the budgets, debugger or not."""
+
+    class Standing(StubPlugin):
+        async def handle_hook(self, call: HookCall) -> Message:
+            if call.name == "OnDeactivate":
+                await anyio.sleep_forever()
+            return await super().handle_hook(call)
+
+    options = replace(QUICK, debugger=True, hook_timeout_s=0.1, stop_hook_timeout_s=0.1)
+    with anyio.fail_after(20):
+        async with open_host(lambda _: NoAPI(), options=options, wire=StubWire(Standing()).wire) as host:
+            plugin = await host.start(write_bundle(tmp_path))
+            await host.stop(plugin.id)
+
+
 class DeafLink(FaultyLink):
     """Answers the first health check, which belongs to the start, and none after it."""
 
@@ -134,3 +151,25 @@ async def test_health_is_suspended(tmp_path: Path, debugger: bool) -> None:
                 assert await plugin.wait_over() is PluginState.FAILED_TO_STAY_RUNNING
                 assert plugin.reason == "The plugin failed 3 health checks in a row: UNKNOWN: deaf"
                 assert links[0].pings == 3
+
+
+@pytest.mark.parametrize("debugger", [True, False])
+async def test_the_first_health_check_is_suspended(tmp_path: Path, debugger: bool) -> None:
+    """A plugin that stands at a breakpoint before it serves has all its time for the check of its start too."""
+    stub_wire = StubWire(StubPlugin())
+    deadlines: list[float | None] = []
+
+    class Noting(FaultyLink):
+        async def check_health(self, *, deadline: float | None = None) -> bool:
+            deadlines.append(deadline)
+            return True
+
+    @asynccontextmanager
+    async def open_link(handshake: Handshake, /) -> AsyncGenerator[HostLink]:
+        async with stub_wire.open_link(handshake) as link:
+            yield Noting(link, Faults(), pid=0)
+
+    options = replace(QUICK, debugger=debugger)
+    async with open_host(lambda _: NoAPI(), options=options, wire=HostWire(stub_wire.serve_api, open_link)) as host:
+        await host.start(write_bundle(tmp_path))
+    assert (deadlines == [None]) is debugger

@@ -113,6 +113,20 @@ def test_script(tmp_path: Path) -> None:
     assert find_script(tmp_path, ManifestServer(executable="server/../link.py")) == script.resolve()
 
 
+def test_what_is_checked_is_what_is_run(tmp_path: Path) -> None:
+    """A link that is bent after the check changes nothing: the command has the file, not the way to it."""
+    bundle, script, outside = tmp_path / "bundle", tmp_path / "bundle/server/plugin.py", tmp_path / "outside"
+    executable(script)
+    executable(outside / "plugin.py")
+    (bundle / "way").symlink_to("server")
+    server = ManifestServer(executable="way/plugin.py", runtime="python")
+    command = plugin_command(bundle, Manifest(id="x.y", name="x", server=server), fallback=Path("/python"))
+    (bundle / "way").unlink()
+    (bundle / "way").symlink_to(outside)
+    assert command == ["/python", str(script.resolve())]
+    assert Path(command[1]).resolve() == script.resolve()
+
+
 def test_script_outside(tmp_path: Path) -> None:
     """Absolute paths, climbing ones and links that lead out are refused."""
     bundle = tmp_path / "bundle"

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
+from anyio.abc import TaskStatus
 from google.protobuf.message import Message
 
 from mm_plugin._proto.hooks_message_pb2 import MessageWillBePostedRequest
@@ -216,3 +218,24 @@ async def test_unknown_fields_of_a_manifest_are_told(tmp_path: Path, caplog: pyt
         await host.start(write_bundle(tmp_path, pyhton_version="3.11"))
     assert "server.pyhton_version: is no field of a manifest" in caplog.text
     assert "did you mean python_version?" in caplog.text
+
+
+async def test_a_plugin_started_while_it_is_removed_stays_known(tmp_path: Path) -> None:
+    """Who starts a plugin the moment it is over wins over its removal: nothing runs that the host does not know."""
+    wire = StubWire(StubPlugin(), StubPlugin()).wire
+    with anyio.fail_after(20):
+        async with open_host(api, options=QUICK, wire=wire) as host:
+            plugin = await host.start(write_bundle(tmp_path))
+
+            async def start_when_over(*, task_status: TaskStatus[None]) -> None:
+                task_status.started()
+                await plugin.wait_over()
+                await host.start(tmp_path)
+
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(start_when_over)
+                await anyio.lowlevel.checkpoint()
+                await host.remove(plugin.id)
+            assert host.running(plugin.id) is not None
+            await host.remove(plugin.id)
+            assert host.plugins == {}
