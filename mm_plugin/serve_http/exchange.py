@@ -22,7 +22,13 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from mm_plugin import limits
-from mm_plugin.exceptions import HookResultError, RequestBodyAbortedError, RequestFormatError, RequestTooLargeError
+from mm_plugin.exceptions import (
+    HookResultError,
+    HookTimeoutError,
+    RequestBodyAbortedError,
+    RequestFormatError,
+    RequestTooLargeError,
+)
 from mm_plugin.serve_http.request import Request, RequestBody
 from mm_plugin.serve_http.response import Response
 from mm_plugin.transport.link import HTTPExchange, ResponseHead
@@ -61,6 +67,9 @@ async def run_http(
     response is aborted, so that the client sees a broken body and not a whole one. Returning anything but None is such
     a failure too. Each is logged once.
 
+    Where the caller gives a deadline, the handler is cancelled shortly before it, and the answer is a plain 504, or an
+    aborted response after the head.
+
     Cancellation cancels the handler and aborts the response. The handler's ``finally`` blocks run; what they await
     needs a shielded scope of their own, such as ``anyio.move_on_after(1, shield=True)``. The abort is shielded for
     ``limits.cleanup_s``. The thread of a blocking handler is left to itself: its next read or write raises.
@@ -83,12 +92,20 @@ async def run_http(
     async def limited(request: Request, response: Response) -> None:
         if max_body_octets is not None:
             body.limit(max_body_octets)
-        await call_handler(handler, request, response, run_in_thread)
+        with anyio.CancelScope(deadline=_handlers_deadline(deadline)) as scope:
+            await call_handler(handler, request, response, run_in_thread)
+        if scope.cancelled_caught:
+            raise HookTimeoutError("ServeHTTP: its handler did not finish in time and was cancelled")
 
     with anyio.CancelScope(deadline=deadline), pieces, body_pieces:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_pump, exchange, pieces, body, name="HTTP pump")
             tasks.start_soon(_respond, exchange, limited, body, tasks.cancel_scope, name="HTTP handler")
+
+
+def _handlers_deadline(deadline: float) -> float:
+    """Return the caller's deadline less what an answer needs to reach it; half of it at least is the handler's."""
+    return deadline - min(limits.hook_deadline_margin_s, max(deadline - anyio.current_time(), 0.0) / 2)
 
 
 async def call_handler(handler: HTTPHandler, request: Request, response: Response, run_in_thread: RunInThread) -> None:
@@ -183,7 +200,7 @@ async def _answer_failure(exchange: HTTPExchange, request: Request, response: Re
         request_id = "" if context is None else context.request_id
         extra = {"hook": "ServeHTTP", "request_id": request_id}
         logger.error("hook ServeHTTP failed at %s", what, exc_info=error, extra=extra)
-        status = 500
+        status = 504 if isinstance(error, HookTimeoutError) else 500
     if not response.started:
         await _send_page(exchange, status)
         return True
@@ -203,6 +220,7 @@ _PAGES = {
     404: "Not Found",
     413: "Content Too Large",
     500: "Internal Server Error",
+    504: "Gateway Timeout",
 }
 
 

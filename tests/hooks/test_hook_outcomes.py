@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from google.protobuf.message import Message
 
@@ -28,7 +29,7 @@ from mm_plugin.plugin.runtime import PluginRuntime
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
 from mm_plugin.settings import RuntimeConfig
-from mm_plugin.transport.link import CallFailure, HostLink, RequestHead
+from mm_plugin.transport.link import CallFailure, HostLink, HTTPExchange, RequestHead, ResponseHead
 from tests.contract.links import LINKS, MESSAGE_LIMIT_OCTETS, open_pair
 from tests.hooks.rows import READS, UNARY_ROWS, host_reads, request_of
 from tests.plugin.running import EmptyAPI
@@ -115,14 +116,17 @@ def handler_of(case: Case) -> Callable[..., object]:
 
 
 @asynccontextmanager
-async def behind(link: str, plugin: Plugin, hook_timeout_s: float = 30) -> AsyncGenerator[HostLink]:
-    """Run a plugin behind a link and give the host's end."""
+async def behind(
+    link: str, plugin: Plugin, hook_timeout_s: float = 30, http_s: float | None = None
+) -> AsyncGenerator[HostLink]:
+    """Run a plugin behind a link and give the host's end; HTTP requests come with a deadline where one is given."""
     config = RuntimeConfig(hook_timeout_s=hook_timeout_s, message_limit_octets=MESSAGE_LIMIT_OCTETS)
     api = EmptyAPI()
     runtime = PluginRuntime(plugin, api, config)
     async with anyio.create_task_group() as tasks:
         await tasks.start(runtime.run)
-        async with open_pair(link, runtime.receiver, api) as (_, host):
+        receiver = runtime.receiver if http_s is None else WithDeadline(runtime, http_s)
+        async with open_pair(link, receiver, api) as (_, host):
             yield host
         tasks.cancel_scope.cancel()
 
@@ -197,36 +201,131 @@ def test_every_row_has_every_outcome_it_can_have() -> None:
 
 # -- ServeHTTP ------------------------------------------------------------------------------------------------
 
-HTTP_OUTCOMES = {"absent": 404, "unchanged": 200, "changed": 201, "rejected": 403, "crashed": 500, "wrong type": 200}
+#: The status that the client sees, and whether the response breaks off after that.
+HTTP_OUTCOMES: dict[str, tuple[int, bool]] = {
+    "absent": (404, False),
+    "unchanged": (200, False),
+    "changed": (201, False),
+    "rejected": (403, False),
+    "crashed": (500, False),
+    "crashed after the head": (200, True),
+    "timed out": (504, False),
+    "timed out after the head": (200, True),
+    "wrong type": (500, False),
+    "wrong type after the head": (200, True),
+    "too large": (413, False),
+}
+
+
+class WithDeadline:
+    """A runtime whose HTTP requests come with a deadline, as a host may send one; our own does not."""
+
+    def __init__(self, runtime: PluginRuntime, seconds: float) -> None:
+        self.runtime = runtime
+        self.seconds = seconds
+        self.handle_hook = runtime.handle_hook
+
+    async def handle_http(self, exchange: HTTPExchange) -> None:
+        await self.runtime.handle_http(Passing(exchange, anyio.current_time() + self.seconds))
+
+
+class Passing:
+    """An exchange that passes all but its deadline on."""
+
+    def __init__(self, exchange: HTTPExchange, deadline: float) -> None:
+        self.head = exchange.head
+        self.deadline = deadline
+        self.receive, self.respond, self.write = exchange.receive, exchange.respond, exchange.write
+        self.flush, self.finish, self.abort = exchange.flush, exchange.finish, exchange.abort
 
 
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("outcome", HTTP_OUTCOMES)
 async def test_serve_http_in_every_outcome(outcome: str, link: str, caplog: pytest.LogCaptureFixture) -> None:
-    """ServeHTTP without a handler is 404, a crash is a plain 500, and what it returns does not count."""
+    """The client sees a status or a response that breaks off, and each failure leaves one ERROR record."""
+    ended = anyio.Event()
 
     async def serve_http(self: Plugin, request: Request, response: Response) -> object:
-        if outcome == "crashed":
+        if outcome.endswith("after the head"):
+            await response.write(b"body", flush=True)
+        if outcome.startswith("crashed"):
             raise LookupError(SECRET)
         if outcome in {"changed", "rejected"}:
-            response.status = HTTP_OUTCOMES[outcome]
+            response.status = HTTP_OUTCOMES[outcome][0]
             await response.write(b"body")
-        return object() if outcome == "wrong type" else None
+        if outcome.startswith("timed out"):
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.lowlevel.checkpoint()
+                    ended.set()
+        return object() if outcome.startswith("wrong type") else None
 
     members: dict[str, object] = {} if outcome == "absent" else {"serve_http": serve_http}
     plugin = type("Case", (Plugin,), members)()
-    async with behind(link, plugin) as host, host.open_http(RequestHead(method="GET", url="/x")) as call:
-        await call.finish()
-        head = await call.receive_head()
-        body = b""
-        while (part := await call.receive()) is not None:
-            body += part.data
-    assert head.status == HTTP_OUTCOMES[outcome]
+    plugin.max_body_octets = 4
+    head, body, is_broken = await fetch(link, plugin, b"12345" if outcome == "too large" else b"")
+    assert (head.status, is_broken) == HTTP_OUTCOMES[outcome]
     assert SECRET.encode() not in body
+    assert ended.is_set() == outcome.startswith("timed out")
     records = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert [(record.__dict__["hook"], bool(record.exc_info)) for record in records] == (
-        [("ServeHTTP", True)] if outcome == "crashed" else []
-    )
+    fails = outcome.startswith(("crashed", "timed out", "wrong type"))
+    assert [(record.__dict__["hook"], bool(record.exc_info)) for record in records] == [("ServeHTTP", True)] * fails
+
+
+async def fetch(link: str, plugin: Plugin, upload: bytes) -> tuple[ResponseHead, bytes, bool]:
+    """Send one request with a deadline; return head, body and whether that broke off."""
+    body = b""
+    request = RequestHead(method="POST", url="/x", content_length=len(upload))
+    with anyio.fail_after(30):
+        async with behind(link, plugin, http_s=0.6) as host, host.open_http(request) as call:
+            await call.send(upload)
+            await call.finish()
+            head = await call.receive_head()
+            try:
+                while (part := await call.receive()) is not None:
+                    body += part.data
+            except CallFailure:
+                return head, body, True
+    return head, body, False
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("late", [False, True])
+async def test_serve_http_that_is_cancelled(late: bool, link: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that leaves cancels the handler, whose ``finally`` runs; that is no failure of the plugin."""
+    begun, ended = anyio.Event(), anyio.Event()
+
+    class Waiting(Plugin):
+        async def serve_http(self, request: Request, response: Response) -> None:
+            if late:
+                await response.write(b"body", flush=True)
+            begun.set()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                ended.set()
+
+    with anyio.fail_after(30):
+        async with behind(link, Waiting()) as host:
+            async with host.open_http(RequestHead(method="GET", url="/x")) as call:
+                await call.finish()
+                if late:
+                    await call.receive_head()
+                    await begun.wait()
+                else:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(call.receive_head)
+                        await begun.wait()
+                        tasks.cancel_scope.cancel()
+            await ended.wait()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_serve_http_has_every_outcome() -> None:
+    """What other hooks can meet, it can; cancellation has a test of its own."""
+    assert set(OUTCOMES) <= set(HTTP_OUTCOMES)
 
 
 # -- files, read and given back as streams --------------------------------------------------------------------
