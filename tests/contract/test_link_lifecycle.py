@@ -149,3 +149,40 @@ async def test_closing_answers_hooks_whose_handlers_resist(open_link: OpenPair) 
                 await running.wait()
                 await plugin.aclose()
     assert answers == [hooks_message_pb2.MessageWillBePostedResponse(rejection_reason="DRAINING")]
+
+
+@pytest.mark.parametrize("given_up_by", ["cancellation", "deadline"])
+async def test_closing_answers_no_hook_that_the_host_has_given_up(open_link: OpenPair, given_up_by: str) -> None:
+    """Nobody waits for the decision: the policy, which would log it, is not asked."""
+    asked: list[object] = []
+    running, release = anyio.Event(), anyio.Event()
+
+    async def resist(call: HookCall) -> Message:
+        asked.append(call.request)
+        if len(asked) == 1:
+            running.set()
+            with anyio.CancelScope(shield=True):
+                await release.wait()
+        return RESPONSE
+
+    async with open_link(Plugin(on_hook=resist), Server()) as (plugin, host):
+
+        async def give_up() -> None:
+            with pytest.raises(CallFailure):
+                await host.call_hook(NAME, REQUEST, deadline=anyio.current_time() + 0.2)
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                if given_up_by == "deadline":
+                    tasks.start_soon(give_up)
+                else:
+                    tasks.start_soon(host.call_hook, NAME, REQUEST)
+                    await running.wait()
+                    tasks.cancel_scope.cancel()
+            await host.call_hook(NAME, REQUEST)  # what went before it has arrived, too
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(plugin.aclose)
+                await anyio.wait_all_tasks_blocked()
+                release.set()
+    assert CallFault.DRAINING not in asked
+    assert len(asked) == 2
