@@ -158,11 +158,7 @@ class ServerHandler(APIBase):
 
     async def get_diagnostic_id(self) -> str:
         """Return the id that this state was given when it was first asked for."""
-        kept = await self._store.get_document(_SYSTEM)
-        if kept is None:
-            kept = {"DiagnosticId": new_id()}
-            await self._store.put_document(_SYSTEM, kept)
-        return str(kept["DiagnosticId"])
+        return str((await self._store.first_document(_SYSTEM, {"DiagnosticId": new_id()}))["DiagnosticId"])
 
     async def get_telemetry_id(self) -> str:
         """Return what ``get_diagnostic_id`` returns; the newer name."""

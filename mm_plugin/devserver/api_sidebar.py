@@ -17,6 +17,7 @@ from mm_plugin.messages.channels import (
     SidebarCategoryWithChannels,
 )
 from mm_plugin.messages.helpers import new_id
+from mm_plugin.types import JSONValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,16 +83,17 @@ class SidebarHandler(APIBase):
     async def _categories(self, user_id: str, team_id: str) -> list[SidebarCategoryWithChannels]:
         await self._app.accounts.get(user_id)
         where = "user_id = ? AND team_id = ?"
-        if found := await self._store.sidebar.find(where, user_id, team_id):
-            return found
-        born = [
-            SidebarCategoryWithChannels(id=new_id(), user_id=user_id, team_id=team_id, type=kind, display_name=name)
-            for kind, name in _BORN
-        ]
-        for category in born:
-            await self._store.sidebar.insert(category)
-        await self._store.put_document(_order_name(user_id, team_id), {"order": [category.id for category in born]})
-        return born
+        if not await self._store.sidebar.count(where, user_id, team_id):
+            # Of several first looks at once, the one whose order is kept says which ids the categories have.
+            born = [new_id() for _ in _BORN]
+            await self._store.first_document(_order_name(user_id, team_id), {"order": list[JSONValue](born)})
+            for category_id, (kind, name) in zip(await self._order(user_id, team_id), _BORN, strict=False):
+                await self._store.sidebar.insert(
+                    SidebarCategoryWithChannels(
+                        id=category_id, user_id=user_id, team_id=team_id, type=kind, display_name=name
+                    )
+                )
+        return await self._store.sidebar.find(where, user_id, team_id)
 
     async def _order(self, user_id: str, team_id: str) -> list[str]:
         kept = (await self._store.get_document(_order_name(user_id, team_id)) or {}).get("order")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import anyio
+
 from mm_plugin import limits
 from mm_plugin.devserver.api_base import APIBase, needed
 from mm_plugin.devserver.config import check_enabled
@@ -61,20 +63,11 @@ class UploadsHandler(APIBase):
     async def upload_data(self, upload_session: UploadSession | None, data: bytes) -> FileInfo | None:
         """Take the next piece; the last one makes the file, after the plugins were asked, and ends the upload."""
         given = needed(upload_session, "upload_session")
-        session = await self.get_upload_session(given.id)
-        if given.file_offset != session.file_offset:
-            raise _unfit(f"The upload stands at octet {session.file_offset}, not at {given.file_offset}.")
-        if session.file_offset + len(data) > session.file_size:
-            left = session.file_size - session.file_offset
-            raise _unfit(f"{left} octets are left of the upload, this piece has {len(data)}.")
-        content = (await self._store.get_blob(_content_name(session.id)) or b"") + data
-        if len(content) < session.file_size:
-            session.file_offset = len(content)
-            await self._store.put_blob(_content_name(session.id), content)
-            await self._store.uploads.put(session)
+        async with self._store.upload_turn:
+            session = await self.get_upload_session(given.id)
+            content = await self._add_piece(session, given.file_offset, data)
+        if content is None:
             return None
-        await self._store.uploads.delete("id = ?", session.id)
-        await self._store.delete_blob(_content_name(session.id))
         return await self._app.filing.keep(
             content,
             session.channel_id,
@@ -82,6 +75,24 @@ class UploadsHandler(APIBase):
             HookContext(user_id=session.user_id),
             file_id=session.req_file_id,
         )
+
+    async def _add_piece(self, session: UploadSession, offset: int, data: bytes) -> bytes | None:
+        """Add a piece to an upload; return the whole content, and end the upload, where it is complete."""
+        if offset != session.file_offset:
+            raise _unfit(f"The upload stands at octet {session.file_offset}, not at {offset}.")
+        if session.file_offset + len(data) > session.file_size:
+            left = session.file_size - session.file_offset
+            raise _unfit(f"{left} octets are left of the upload, this piece has {len(data)}.")
+        content = (await self._store.get_blob(_content_name(session.id)) or b"") + data
+        with anyio.CancelScope(shield=True):  # offset and content change together; waits for the state's file only
+            if len(content) == session.file_size:
+                await self._store.uploads.delete("id = ?", session.id)
+                await self._store.delete_blob(_content_name(session.id))
+                return content
+            session.file_offset = len(content)
+            await self._store.put_blob(_content_name(session.id), content)
+            await self._store.uploads.put(session)
+        return None
 
     # -- public links -----------------------------------------------------------------------------------------
 

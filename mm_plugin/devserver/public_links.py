@@ -29,8 +29,5 @@ async def is_public_link(store: Store, file_id: str, given_hash: str) -> bool:
 
 
 async def _hash_of(store: Store, file_id: str) -> str:
-    kept = await store.get_document(_DOCUMENT)
-    if kept is None:
-        kept = {"salt": new_id()}
-        await store.put_document(_DOCUMENT, kept)
+    kept = await store.first_document(_DOCUMENT, {"salt": new_id()})
     return hmac.new(str(kept["salt"]).encode(), file_id.encode(), "sha256").hexdigest()

@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+import anyio
+
 from mm_plugin.devserver.database import Database, open_database
 from mm_plugin.devserver.key_values import KeyValues
 from mm_plugin.devserver.message_table import MessageTable
@@ -43,6 +45,7 @@ _DOCUMENTS = "CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, json 
 class Store:
     """The tables; made by ``open_store``.
 
+    ``upload_turn`` is held by whoever adds a piece to an upload: where it belongs must not change meanwhile.
     ``documents`` below are JSON objects by name: the server's configuration and those of the plugins.
     """
 
@@ -117,6 +120,7 @@ class Store:
         self.shared_channels = MessageTable(
             database, "shared_channels", SharedChannel, key=("channel_id",), unique=(("team_id", "share_name"),)
         )
+        self.upload_turn = anyio.Lock()
         self.key_values = KeyValues(database)
         self.outbox = Outbox(database)
 
@@ -149,6 +153,17 @@ class Store:
         text = json.dumps(value)
         statement = "INSERT OR REPLACE INTO documents VALUES (?, ?)"
         await self._database.run(lambda db: db.execute(statement, (name, text)))
+
+    async def first_document(self, name: str, value: Mapping[str, JSONValue]) -> dict[str, JSONValue]:
+        """Keep a JSON object under a name that has none, and return what the name has then: of several, the first."""
+        text = json.dumps(value)
+
+        def transact(db: sqlite3.Connection) -> str:
+            db.execute("INSERT OR IGNORE INTO documents VALUES (?, ?)", (name, text))
+            kept: tuple[str] = db.execute("SELECT json FROM documents WHERE name = ?", (name,)).fetchone()
+            return kept[0]
+
+        return cast("dict[str, JSONValue]", json.loads(await self._database.run(transact)))
 
     async def delete_documents(self, prefix: str) -> None:
         """Forget the JSON objects whose names begin so."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
 import httpx
 import pytest
 
@@ -115,6 +116,26 @@ async def test_an_upload_arrives_in_pieces() -> None:
         huge = UploadSession(channel_id=channel, filename="x", file_size=limits.devserver_file_octets + 1)
         with pytest.raises((TooLargeError, PluginAPIError)):
             await api.create_upload_session(huge)
+
+
+async def test_of_two_pieces_for_one_place_one_is_taken() -> None:
+    """Two clients that send the same piece at once do not spoil the file: one of them is refused."""
+    async with open_world() as world, world.client() as api:
+        draft = UploadSession(channel_id=world.seed.channel.id, filename="data.bin", file_size=20)
+        session = await api.create_upload_session(draft)
+        refused: list[str] = []
+
+        async def upload() -> None:
+            try:
+                await api.upload_data(session, bytes(10))
+            except ValidationError as error:
+                refused.append(error.message)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(upload)
+        assert refused == ["The upload stands at octet 10, not at 0."]
+        assert (await api.get_upload_session(session.id)).file_offset == 10
 
 
 async def test_a_public_link_opens_one_file() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from mm_plugin.devserver.pictures import drawn_picture
@@ -165,6 +166,17 @@ async def test_a_sidebar_has_every_channel_once() -> None:
                 await api.create_channel_sidebar_category(ada, team, bad)
         with pytest.raises(ValidationError):
             await api.update_channel_sidebar_categories(bob, team, [mine])
+
+
+async def test_several_first_looks_make_one_sidebar() -> None:
+    """Whoever looks first at the same time sees the same three categories."""
+    async with open_world() as world, world.client() as api:
+        ada, team = world.seed.users["ada"].id, world.seed.team.id
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(api.get_channel_sidebar_categories, ada, team)
+        sidebar = await api.get_channel_sidebar_categories(ada, team)
+        assert [entry.type for entry in sidebar.categories] == ["favorites", "channels", "direct_messages"]
 
 
 async def test_the_town_square_stays_and_channels_are_counted() -> None:
