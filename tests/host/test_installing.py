@@ -1,8 +1,11 @@
 """Requirements are installed where the manifest asks and the host's owner allows it: real venv, real pip."""
 
 import logging
+import os
+import subprocess
 import sys
 import sysconfig
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -52,6 +55,18 @@ def bundle_of(folder: Path, code: str = TELLS, python: Mapping[str, object] = VE
     write_wheel(bundle / "wheels")
     write_requirements(bundle)
     return bundle
+
+
+def write_slow_package(bundle: Path, pid: Path) -> None:
+    """Have a requirements file that pip never comes to the end of: it runs a folder's build backend, which waits."""
+    (bundle / "requirements.txt").write_text("--no-index\n./slow\n")
+    (bundle / "slow").mkdir()
+    (bundle / "slow" / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "slow"\nbackend-path = ["."]\n'
+    )
+    (bundle / "slow" / "slow.py").write_text(
+        f"import os, pathlib, signal\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\nsignal.pause()\n"
+    )
 
 
 def options_in(folder: Path) -> HostOptions:
@@ -140,17 +155,7 @@ async def test_what_pip_says_is_told_where_it_fails(tmp_path: Path) -> None:
 async def test_a_stop_ends_an_installation(tmp_path: Path) -> None:
     """A plugin that is stopped while its requirements are being installed leaves no pip behind, and installs anew."""
     bundle = bundle_of(tmp_path)
-    (bundle / "requirements.txt").write_text("--no-index\n./slow\n")
-    (bundle / "slow").mkdir()
-    # pip runs the build backend of a folder; this one never answers.
-    (bundle / "slow" / "pyproject.toml").write_text(
-        '[build-system]\nrequires = []\nbuild-backend = "slow"\nbackend-path = ["."]\n'
-    )
-    (bundle / "slow" / "slow.py").write_text(
-        "import os, pathlib, signal\n"
-        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
-        "signal.pause()\n"
-    )
+    write_slow_package(bundle, tmp_path / "pid")
     with anyio.fail_after(120):
         async with open_host(lambda _: NoAPI(), options=options_in(tmp_path)) as host:
             async with anyio.create_task_group() as tasks:
@@ -162,6 +167,25 @@ async def test_a_stop_ends_an_installation(tmp_path: Path) -> None:
     assert not lives(int((tmp_path / "pid").read_text()))
     (environment,) = (path for path in (tmp_path / "cache").iterdir() if path.is_dir())
     assert not (environment / "installed").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_host_that_is_killed_leaves_no_installation(tmp_path: Path) -> None:
+    """SIGKILL of ``mm-plugin host`` while pip works ends pip and what pip has started."""
+    bundle = bundle_of(tmp_path)
+    write_slow_package(bundle, tmp_path / "pid")
+    command = [sys.executable, "-c", "from mm_plugin.cli.main import main; main()", "host", str(bundle), "--port", "0"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as host:
+        ends_at = time.monotonic() + 60
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert time.monotonic() < ends_at
+            time.sleep(0.05)
+        host.kill()
+    pid = int((tmp_path / "pid").read_text())
+    while lives(pid):
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("mode", ["", "system", "bundled"])
