@@ -177,6 +177,7 @@ async def test_several_first_looks_make_one_sidebar() -> None:
                 tasks.start_soon(api.get_channel_sidebar_categories, ada, team)
         sidebar = await api.get_channel_sidebar_categories(ada, team)
         assert [entry.type for entry in sidebar.categories] == ["favorites", "channels", "direct_messages"]
+        assert await world.app.store.sidebar.count() == 3  # none is hidden either
 
 
 async def test_the_town_square_stays_and_channels_are_counted() -> None:
