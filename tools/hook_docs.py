@@ -34,7 +34,8 @@ The server calls these methods of your plugin. Override one by its name, or bind
 under another name the class statement checks how many parameters it has and in which order.
 
 A handler is `async def` or `def`; a `def` handler runs in one of {limits.hook_threads} worker threads, which it keeps
-until it ends, also past its time. `ServeMetrics` cannot be handled: this protocol has no rpc for it; serve metrics by `serve_http`.
+until it ends, also past its time. `ServeMetrics` cannot be handled: this protocol has no
+rpc for it; serve metrics by `serve_http`.
 
 **Results.** `None` means "as if there were no hook". Returning an argument as it came means the same; returning it
 changed is a change, also where it was changed in place. Changing an argument and returning `None` sends nothing, and is
