@@ -102,6 +102,8 @@ class ClientCall:
             self.fail(StatusCode.INTERNAL, f"the answer broke HTTP/2 ({code.name})", FailureKind.LOST)
         elif code is ErrorCode.REFUSED_STREAM and self.head is None:  # one that has begun to answer has looked at it
             self.fail(StatusCode.UNAVAILABLE, "the peer did not take the call", FailureKind.REFUSED)
+        elif code is ErrorCode.CANCEL and anyio.current_time() >= self.deadline:
+            self.fail_deadline()  # the server, which knows the deadline, was the first to act on it; grpc-go does so
         else:
             self.fail(status_of_reset(code), f"the peer reset the call ({code.name})", FailureKind.LOST)
 
