@@ -180,3 +180,21 @@ async def test_reconnects_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -
     pauses = [after - before for before, after in pairwise(attempts[1:])]
     assert len(pauses) == 5
     assert all(pause >= least for pause, least in zip(pauses, (0.02, 0.04, 0.08, 0.08, 0.08), strict=True))
+
+
+async def test_reset_at_the_deadline() -> None:
+    """A server that cancels the call since its deadline has passed may be faster than our own watch of it."""
+    deadline = 0.0
+
+    async def act_first(server: FakeServer) -> None:
+        stream_id = await server.request()
+        while anyio.current_time() < deadline:  # the octets are there when the loop next looks at its clock
+            pass
+        await server.send(rst_stream(stream_id, CANCEL))
+        await serve_well(server)
+
+    async with channel_to(act_first) as (channel, _):
+        deadline = anyio.current_time() + 0.2
+        error = await failure(channel, deadline)
+        assert (error.code, error.kind) == (StatusCode.DEADLINE_EXCEEDED, FailureKind.DEADLINE)
+        assert await unary(channel) == b"good"
