@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -154,6 +155,7 @@ class Life:
         self._guard = guard
         self._is_python = is_python_plugin(manifest)
         self._starting = True
+        self._is_installed = False
         self._end = LifeEnd()
 
     async def run(self) -> LifeEnd:
@@ -172,6 +174,7 @@ class Life:
             )
             if self._stop.made:
                 return self._end
+            self._is_installed = installed is not None
             command = plugin_command(self._bundle, self._manifest, fallback=options.interpreter, installed=installed)
             server = self._manifest.server
             if self._is_python and server is not None:
@@ -344,8 +347,10 @@ class Life:
             return
         reason = error.reason
         server = self._manifest.server
-        if server is not None and server.python.requirements_path and _misses_a_package(error.stderr):
-            reason += f"; is {server.python.requirements_path} installed in the Python that runs the plugin?"
+        requirements = "" if server is None else server.python.requirements_path
+        if requirements and (module := _missing_module(error.stderr)):
+            asked = f"is {requirements} installed in the Python that runs the plugin?"
+            reason += f"; add what brings {module} to {requirements}" if self._is_installed else f"; {asked}"
         self._end = LifeEnd(PluginState.FAILED_TO_START, reason, error.stderr)
 
 
@@ -354,5 +359,7 @@ async def _and_then(wait: Callable[[], Awaitable[None]], do: Callable[[], None])
     do()
 
 
-def _misses_a_package(stderr: tuple[str, ...]) -> bool:
-    return any(line.startswith("ModuleNotFoundError: ") for line in stderr[-1:])
+def _missing_module(stderr: tuple[str, ...]) -> str:
+    """Return the module that a plugin's last words say is missing; "" where they say something else."""
+    match = re.match(r"ModuleNotFoundError: No module named '(\w+)", stderr[-1] if stderr else "")
+    return match[1] if match else ""

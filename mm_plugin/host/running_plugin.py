@@ -240,7 +240,6 @@ class RunningPlugin:
     def on_installing(self, what: str) -> None:
         """See Observer."""
         self._reason = f"Installing {what} into a virtual environment of its own, once; this may take a while"
-        logger.info("plugin %s: %s", self.id, self._reason)
         self._become(PluginState.STARTING)
 
     def on_running(self, hooks: HookClient, link: HostLink) -> None:

@@ -318,6 +318,14 @@ async def _slow_installation(folder: Path) -> str:
         return await installation_error(folder)
 
 
+@case("a requirement is missing")
+async def _missing_requirement(folder: Path) -> str:
+    python = {"dependency_mode": "venv", "requirements_path": "r.txt"}
+    bundle = write_bundle(folder / "x", "import mm_plugin", python=python)
+    (bundle / "r.txt").touch()
+    return await error_of(bundle, environments=folder / "cache", environment={"PYTHONPATH": ""})
+
+
 @case("a package is missing")
 async def _missing_package(folder: Path) -> str:
     bundle = write_bundle(folder, "import nonsense_module", python={"requirements_path": "r.txt"})
