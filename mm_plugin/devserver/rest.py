@@ -99,6 +99,9 @@ def rest_app(app: App) -> Starlette:
             route("PUT", "/config/patch", _patch_config),
             route("GET", "/plugins", _plugins),
             route("GET", "/plugins/statuses", _plugin_statuses),
+            route("POST", "/plugins/{plugin_id}/enable", _enable_plugin),
+            route("POST", "/plugins/{plugin_id}/disable", _disable_plugin),
+            route("DELETE", "/plugins/{plugin_id}", _remove_plugin),
             *(route(more.method, more.path, more.answer, public=more.public, prefix="") for more in MORE_ROUTES),
         ],
         exception_handlers={HTTPException: answer_unknown},
@@ -318,7 +321,7 @@ async def _patch_config(call: Call) -> Response:
 
 async def _check_administrator(call: Call) -> None:
     if not await call.api.has_permission_to(call.user_id, "manage_system"):
-        raise denied("Only an administrator may see and change the configuration.")
+        raise denied("Only an administrator may do that.")
 
 
 async def _plugins(call: Call) -> Response:
@@ -333,3 +336,21 @@ async def _plugins(call: Call) -> Response:
 
 async def _plugin_statuses(call: Call) -> Response:
     return _many(plugin_status(plugin) for plugin in call.app.host.plugins.values())
+
+
+async def _enable_plugin(call: Call) -> Response:
+    await _check_administrator(call)
+    await call.api.enable_plugin(call.path("plugin_id"))
+    return _ok()
+
+
+async def _disable_plugin(call: Call) -> Response:
+    await _check_administrator(call)
+    await call.api.disable_plugin(call.path("plugin_id"))
+    return _ok()
+
+
+async def _remove_plugin(call: Call) -> Response:
+    await _check_administrator(call)
+    await call.api.remove_plugin(call.path("plugin_id"))
+    return _ok()

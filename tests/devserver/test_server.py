@@ -119,3 +119,29 @@ async def test_people_and_places_are_the_same_in_every_run(tmp_path: Path) -> No
     assert len(places[0]) == 5
     assert seen[0].tokens == seen[1].tokens == seen[2].tokens
     assert all(len(word) == 26 for word in (*places[0], *seen[0].tokens.values()))
+
+
+async def test_plugins_are_ended_and_started_over_rest(tmp_path: Path, anyio_backend: str) -> None:
+    """The administrator disables, enables and removes a plugin on the server's own paths; nobody else may."""
+    bundle = write_bundle(tmp_path / "keeper", PLUGIN)
+    async with open_devserver([bundle], options=options(anyio_backend)) as server:
+        plugins = server.app.host.plugins
+        tokens = server.seed.tokens
+
+        async def ask(method: str, path: str, name: str = "admin") -> int:
+            headers = {"Authorization": f"Bearer {tokens[name]}"}
+            async with httpx.AsyncClient(base_url=f"{server.url}/api/v4/plugins", headers=headers) as client:
+                return (await client.request(method, path)).status_code
+
+        for method, path in (("POST", "/enable"), ("POST", "/disable"), ("DELETE", "")):
+            assert await ask(method, f"/com.example.keeper{path}", "ada") == 403
+            assert await ask(method, f"/com.example.none{path}") == 404
+        assert await ask("POST", "/com.example.keeper/disable") == 200
+        assert server.app.host.running("com.example.keeper") is None
+        assert await ask("POST", "/com.example.keeper/enable") == 200
+        assert server.app.host.running("com.example.keeper") is not None
+        await server.app.plugins.stop("com.example.keeper")
+        (bundle / "plugin.py").write_text("raise SystemExit(3)")
+        assert await ask("POST", "/com.example.keeper/enable") == 500
+        assert await ask("DELETE", "/com.example.keeper") == 200
+        assert plugins == {}
