@@ -23,9 +23,10 @@ class PluginsHandler(APIBase):
 
     async def enable_plugin(self, id: str) -> None:  # noqa: A002 - the wire's own name
         """Start a plugin that does not run, from its folder as it is now."""
-        self._check_known(id, "EnablePlugin")
         try:
             await self._app.host.enable(id)
+        except KeyError:
+            raise _unknown(id, "EnablePlugin") from None
         except (ConfigurationError, PluginStartError) as error:
             raise failed(
                 "app.plugin.activate.app_error", f"The plugin {id} did not start: {error}", "EnablePlugin"
@@ -46,11 +47,22 @@ class PluginsHandler(APIBase):
         await self._app.host.remove(plugin_id)
 
     async def _end(self, plugin_id: str, end: Callable[[], Awaitable[None]]) -> None:
+        async def end_once() -> None:
+            try:
+                await end()
+            except KeyError:
+                pass  # somebody else has removed it meanwhile
+
         if plugin_id == self._plugin_id:
-            self._app.events.start_soon(f"the end of {plugin_id}", end)
+            self._app.events.check_room()
+            self._app.events.start_soon(f"the end of {plugin_id}", end_once)
         else:
-            await end()
+            await end_once()
 
     def _check_known(self, plugin_id: str, where: str) -> None:
         if plugin_id not in self._app.host.plugins:
-            raise missing("app.plugin.not_installed.app_error", f"The plugin {plugin_id!r}", where)
+            raise _unknown(plugin_id, where)
+
+
+def _unknown(plugin_id: str, where: str) -> Exception:
+    return missing("app.plugin.not_installed.app_error", f"The plugin {plugin_id!r}", where)

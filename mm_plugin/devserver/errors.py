@@ -51,7 +51,7 @@ def too_large(text: str) -> TooLargeError:
 def too_many(text: str) -> RateLimitedError:
     """Return HTTP 429: later, please."""
     return RateLimitedError(
-        text, id="app.devserver.too_busy.app_error", status_code=429, code=StatusCode.RESOURCE_EXHAUSTED
+        text, id="app.devserver.too_many_requests.app_error", status_code=429, code=StatusCode.RESOURCE_EXHAUSTED
     )
 
 

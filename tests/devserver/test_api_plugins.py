@@ -6,15 +6,16 @@ import sys
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from mm_plugin.devserver.server import open_devserver
-from mm_plugin.exceptions import NotFoundError, PluginAPIError
+from mm_plugin.exceptions import NotFoundError, PluginAPIError, RateLimitedError
 from mm_plugin.host.options import HostOptions
 from mm_plugin.host.state import PluginState
 from mm_plugin.messages.commands import CommandArgs
 from mm_plugin.settings import BACKEND
-from tests.devserver.worlds import World
+from tests.devserver.worlds import World, open_world
 
 PLUGIN_ID = "com.example.switched"
 PLUGIN = """
@@ -63,3 +64,24 @@ async def test_a_plugin_is_switched_off_and_on(tmp_path: Path, anyio_backend: st
             for call in (api.enable_plugin(PLUGIN_ID), api.disable_plugin(PLUGIN_ID), api.remove_plugin("none")):
                 with pytest.raises(NotFoundError):
                     await call
+
+
+async def test_a_plugin_may_be_taken_away_twice_at_once() -> None:
+    """Both calls are answered, whoever makes them, and the server goes on."""
+    async with open_world() as world, world.client("com.example.other"), world.client("com.example.twice") as api:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(api.remove_plugin, "com.example.other")
+                tasks.start_soon(api.remove_plugin, "com.example.twice")
+                tasks.start_soon(api.disable_plugin, "com.example.twice")
+        while world.app.host.plugins:
+            await anyio.lowlevel.checkpoint()
+        assert await api.get_server_version()
+
+
+async def test_a_plugin_that_ends_itself_must_not_flood_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it asks for in the background counts as every other event does."""
+    async with open_world() as world, world.client() as api:
+        monkeypatch.setattr("mm_plugin.limits.devserver_pending_events", 0)
+        with pytest.raises(RateLimitedError):
+            await api.disable_plugin("com.example.test")

@@ -72,7 +72,7 @@ class World:
             await hooks.on_activate()
             yield plugin
             await hooks.on_deactivate()
-            del known[plugin_id]
+            known.pop(plugin_id, None)  # unless the API has removed it
             tasks.cancel_scope.cancel()
 
     @asynccontextmanager
