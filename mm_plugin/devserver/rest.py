@@ -297,14 +297,21 @@ async def _readable_file(call: Call) -> FileInfo:
 
 
 async def _commands(call: Call) -> Response:
-    return _many(await call.api.list_commands(call.query("team_id")))
+    commands = await call.api.list_commands(call.query("team_id"))
+    for command in commands:  # whom a command calls, and by what secret, is for those who made it
+        for field in ("token", "creator_id", "method", "username", "url", "icon_url"):
+            command.ClearField(field)
+    return _many(commands)
 
 
 async def _execute_command(call: Call) -> Response:
     args = fill_message(CommandArgs(), await call.json())
     await call.check_channel(args.channel_id)
     args.user_id = call.user_id
-    args.team_id = args.team_id or (await call.api.get_channel(args.channel_id)).team_id
+    team_id = (await call.api.get_channel(args.channel_id)).team_id
+    if not team_id and args.team_id:  # a direct channel belongs to no team, so any of the user's may be meant
+        await call.check_team(args.team_id)
+    args.team_id = team_id or args.team_id
     args.site_url = call.app.site_url
     return _one(await execute(call.app, args, context=call.context))
 

@@ -152,6 +152,15 @@ class Call:
         if not await self.api.has_permission_to_channel(self.user_id, channel_id, "read_channel"):
             raise denied("You do not have the appropriate permissions in that channel.")
 
+    async def check_team(self, team_id: str) -> None:
+        """Make sure that the user is in a team.
+
+        Raises:
+            PermissionDeniedError: They are not.
+        """
+        if not await self.api.has_permission_to_team(self.user_id, team_id, "view_team"):
+            raise denied("You do not have the appropriate permissions in that team.")
+
     async def check_self(self, user_id: str) -> None:
         """Make sure that the user acts for themselves, or is an administrator.
 

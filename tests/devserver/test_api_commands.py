@@ -10,6 +10,7 @@ import pytest
 from mm_plugin.devserver.server import open_door
 from mm_plugin.exceptions import NotFoundError, PluginAPIError, ValidationError
 from mm_plugin.messages.commands import Command, CommandArgs
+from mm_plugin.messages.teams import Team, TeamType
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
@@ -114,3 +115,38 @@ async def test_a_custom_command_calls_its_url(method: str) -> None:
             CommandArgs(user_id=ada, team_id=team, channel_id=channel, command="/me")
         )
         assert answer.text == "To you."
+
+
+async def test_people_run_the_commands_of_their_own_teams_only() -> None:
+    """The team of a channel counts, whatever is asked for; in a direct channel it must be one of the user's."""
+    async with open_world() as world, world.running(Webhook()) as webhook, open_door(world.app, "127.0.0.1", 0) as url:
+        assert isinstance(webhook, Webhook)
+        api, ada, bob = webhook.api, world.seed.users["ada"].id, world.seed.users["bob"].id
+        mine, channel = world.seed.team.id, world.seed.channel.id
+        theirs = (await api.create_team(Team(name="theirs", display_name="x", type=TeamType.TEAM_TYPE_INVITE))).id
+        direct = (await api.get_direct_channel(ada, bob)).id
+        for team in (mine, theirs):
+            page = f"{url}/plugins/{PLUGIN_ID}/{team}"
+            await api.create_command(Command(team_id=team, trigger="go", url=page, method="G"))
+        headers = {"Authorization": f"Bearer {world.seed.tokens['ada']}"}
+        async with httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers) as client:
+
+            async def run(channel_id: str, team_id: str) -> int:
+                args = {"channel_id": channel_id, "team_id": team_id, "command": "/go"}
+                return (await client.post("/commands/execute", json=args)).status_code
+
+            assert await run(channel, theirs) == 200
+            assert await run(direct, theirs) == 403
+            assert await run(direct, mine) == 200
+        assert [form["team_id"] for _, form in webhook.calls] == [[mine], [mine]]
+
+
+async def test_a_list_of_commands_holds_no_secrets() -> None:
+    """Who asks over REST learns neither the token nor the URL of a custom command."""
+    async with open_world() as world, world.client() as api, open_door(world.app, "127.0.0.1", 0) as url:
+        team = world.seed.team.id
+        await api.create_command(Command(team_id=team, trigger="go", url="https://ci.example/hook?key=1"))
+        headers = {"Authorization": f"Bearer {world.seed.tokens['ada']}"}
+        async with httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers) as client:
+            (entry,) = (await client.get(f"/commands?team_id={team}")).json()
+        assert (entry["trigger"], entry["token"], entry["url"]) == ("go", "", "")
