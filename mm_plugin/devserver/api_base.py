@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from mm_plugin import limits
+from mm_plugin.devserver.database import MOST_INTEGER
 from mm_plugin.devserver.errors import invalid
 
 if TYPE_CHECKING:
@@ -53,6 +54,6 @@ def needed(value: _T | None, name: str) -> _T:
 
 
 def paging(page: int, per_page: int, *, most: int = limits.devserver_page_entries) -> Window:
-    """Return limit and offset of a page, its size within what the server allows."""
+    """Return limit and offset of a page: its size as the server allows, its place as far as SQLite counts."""
     limit = min(max(per_page, 0), most)
-    return {"limit": limit, "offset": max(page, 0) * limit}
+    return {"limit": limit, "offset": min(max(page, 0) * limit, MOST_INTEGER)}

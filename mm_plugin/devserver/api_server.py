@@ -5,30 +5,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.api_base import APIBase
-from mm_plugin.devserver.config import CONFIG, default_config
+from mm_plugin.devserver.config import plugin_config_name
 from mm_plugin.devserver.errors import invalid, missing
-from mm_plugin.hooks.names import HookName
+from mm_plugin.devserver.json_forms import parse_object
 from mm_plugin.messages.helpers import new_id
 from mm_plugin.messages.plugins import Manifest as ManifestMessage, PluginStatus
-from mm_plugin.messages.system import ConfigJson
 from mm_plugin.types import JSONObject, JSONValue
 
 if TYPE_CHECKING:
     from mm_plugin.host.running_plugin import RunningPlugin
 
-__all__ = ("SERVER_VERSION", "ServerHandler", "manifest_message", "plugin_config_name", "plugin_status")
+__all__ = ("SERVER_VERSION", "ServerHandler", "manifest_message", "plugin_status")
 
 #: The version whose behaviour the server stands in for.
 SERVER_VERSION = "11.0.0"
 _SYSTEM = "system"
-
-
-def plugin_config_name(plugin_id: str) -> str:
-    """Return the name under which a plugin's configuration is kept."""
-    return f"config/{plugin_id}"
 
 
 def manifest_message(plugin: RunningPlugin) -> ManifestMessage:
@@ -65,24 +59,21 @@ class ServerHandler(APIBase):
     # -- configuration ----------------------------------------------------------------------------------------
 
     async def get_config(self) -> JSONObject:
-        """Return the server's configuration."""
-        kept = await self._store.get_document(CONFIG)
-        return default_config(self._app.site_url) if kept is None else kept
+        """Return the server's configuration, the settings of all plugins in it; nothing in it is taken for a secret."""
+        return await self._app.configuration.read()
 
     async def get_unsanitized_config(self) -> JSONObject:
-        """Return the server's configuration; it holds no secrets."""
+        """Return what ``get_config`` returns."""
         return await self.get_config()
 
     async def save_config(self, config_json: bytes) -> None:
         """Replace the server's configuration as the plugins leave it (ConfigurationWillBeSaved), and tell them all."""
-        self._app.events.check_room()
-        _config_of(config_json)
-        decision = await self._app.host.ask(
-            HookName.ConfigurationWillBeSaved, new_config=ConfigJson(config_json=config_json)
-        )
-        config = _config_of(cast("ConfigJson", decision.fields["new_config"]).config_json)
-        await self._store.put_document(CONFIG, config)
-        self._app.events.tell_configuration_changed()
+        try:
+            config = parse_object(config_json)
+        except ValueError as error:
+            text = f"The configuration must be a JSON object: {error}."
+            raise invalid("api.config.update_config.app_error", text, "SaveConfig") from None
+        await self._app.configuration.save(config)
 
     async def get_plugin_config(self) -> JSONObject:
         """Return the plugin's own configuration as it was saved."""
@@ -171,16 +162,6 @@ class ServerHandler(APIBase):
     async def is_enterprise_ready(self) -> bool:
         """Return that this is no enterprise build."""
         return False
-
-
-def _config_of(octets: bytes) -> dict[str, JSONValue]:
-    try:
-        config: object = json.loads(octets)
-    except ValueError as error:
-        raise invalid("api.config.update_config.app_error", f"The configuration is no JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise invalid("api.config.update_config.app_error", "The configuration must be a JSON object.")
-    return cast("dict[str, JSONValue]", config)
 
 
 def _defaults(schema: JSONObject) -> dict[str, JSONValue]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mm_plugin.devserver.store import Store
     from mm_plugin.types import JSONObject, JSONValue
 
-__all__ = ("CONFIG", "check_enabled", "default_config")
+__all__ = ("CONFIG", "check_enabled", "default_config", "plugin_config_name")
 
 #: The document's name in the store.
 CONFIG = "config"
@@ -39,6 +39,11 @@ def default_config(site_url: str) -> dict[str, JSONValue]:
     config: dict[str, dict[str, JSONValue]] = {section: {**features} for section, features in _FEATURES.items()}
     config["ServiceSettings"]["SiteURL"] = site_url
     return dict(config)
+
+
+def plugin_config_name(plugin_id: str) -> str:
+    """Return the name under which a plugin's settings are kept."""
+    return f"config/{plugin_id}"
 
 
 async def check_enabled(store: Store, section: str, setting: str, error_id: str, where: str) -> None:

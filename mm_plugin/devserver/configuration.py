@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from mm_plugin._proto.system_pb2 import ConfigJson
-from mm_plugin.devserver.api_server import plugin_config_name
+from mm_plugin.devserver.config import CONFIG, default_config, plugin_config_name
 from mm_plugin.devserver.errors import invalid
+from mm_plugin.devserver.json_forms import parse_object
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.hooks.names import HookName
 from mm_plugin.transport.link import CallFailure
@@ -43,7 +44,8 @@ class Configuration:
     async def read(self) -> JSONObject:
         """Return all of it."""
         store = self._app.store
-        config = dict(await store.get_document("config") or {"ServiceSettings": {"SiteURL": self._app.site_url}})
+        kept = await store.get_document(CONFIG)
+        config = default_config(self._app.site_url) if kept is None else kept
         plugins = {
             plugin_id: await store.get_document(plugin_config_name(plugin_id)) or {}
             for plugin_id in self._app.host.plugins
@@ -64,17 +66,25 @@ class Configuration:
             ValidationError: A plugin refuses it, or a section is no object.
             RateLimitedError: The plugins are too far behind.
         """
+        await self.save(merged(await self.read(), patch), context=context)
+        return await self.read()
+
+    async def save(self, config: JSONObject, *, context: HookContext | None = None) -> None:
+        """Put a configuration in the place of all of it, as the plugins leave it, and tell all plugins.
+
+        The settings of a plugin that is not in it are empty afterwards. Arguments and errors as for ``patch``.
+        """
         self._app.events.check_room()
-        wanted = await self._allowed(merged(await self.read(), patch), context)
+        wanted = await self._allowed(config, context)
         section = _object(wanted.get(_SECTION), _SECTION)
         plugins = _object(section.get(_PLUGINS), f"{_SECTION}.{_PLUGINS}")
-        settings = {name: _object(value, f"{_SECTION}.{_PLUGINS}.{name}") for name, value in plugins.items()}
+        settings: dict[str, JSONObject] = {plugin_id: {} for plugin_id in self._app.host.plugins}
+        settings |= {name: _object(value, f"{_SECTION}.{_PLUGINS}.{name}") for name, value in plugins.items()}
         own = {**wanted, _SECTION: {name: value for name, value in section.items() if name != _PLUGINS}}
-        await self._app.store.put_document("config", own)
+        await self._app.store.put_document(CONFIG, own)
         for plugin_id, values in settings.items():
             await self._app.store.put_document(plugin_config_name(plugin_id), values)
         self._app.events.tell_configuration_changed()
-        return await self.read()
 
     async def preset(self, manifest: Manifest, values: JSONObject) -> None:
         """Set some settings of a plugin that does not run yet; names are those of its settings schema, in any case."""
@@ -96,7 +106,7 @@ class Configuration:
             raise invalid(error_id, f"A plugin refused the configuration: {error}", "SaveConfig") from None
         saved = cast("ConfigJson", decision.fields["new_config"]).config_json
         try:
-            return _object(json.loads(saved), "the configuration")
+            return parse_object(saved)
         except ValueError as error:
             raise invalid(error_id, f"A plugin made the configuration no JSON: {error}", "SaveConfig") from None
 

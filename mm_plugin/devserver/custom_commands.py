@@ -8,12 +8,11 @@ See:    https://developers.mattermost.com/integrate/slash-commands/custom/
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from mm_plugin.devserver.errors import failed
-from mm_plugin.devserver.json_forms import fill_message
+from mm_plugin.devserver.json_forms import fill_message, parse_object
 from mm_plugin.devserver.outgoing import send
 from mm_plugin.devserver.triggers import new_trigger_id
 from mm_plugin.messages.commands import Command, CommandArgs, CommandResponse
@@ -21,7 +20,6 @@ from mm_plugin.messages.commands import Command, CommandArgs, CommandResponse
 if TYPE_CHECKING:
     from mm_plugin.devserver.app import App
     from mm_plugin.host.hook_client import HookContext
-    from mm_plugin.types import JSONObject
 
 __all__ = ("execute",)
 
@@ -76,12 +74,9 @@ async def _call(app: App, command: Command, args: CommandArgs, text: str) -> Com
     if "json" not in answer.content_type:
         return CommandResponse(text=answer.body.decode(errors="replace"))
     try:
-        value: object = json.loads(answer.body)
-    except ValueError:
-        raise _failed(command, "answered no JSON") from None
-    if not isinstance(value, dict):
-        raise _failed(command, "answered no JSON object")
-    return fill_message(CommandResponse(), cast("JSONObject", value))
+        return fill_message(CommandResponse(), parse_object(answer.body))
+    except ValueError as error:
+        raise _failed(command, f"answered no JSON object: {error}") from None
 
 
 def _failed(command: Command, what: str) -> Exception:

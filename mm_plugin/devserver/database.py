@@ -19,7 +19,10 @@ from anyio import to_thread
 
 from mm_plugin.exceptions import ConfigurationError
 
-__all__ = ("Database", "open_database")
+__all__ = ("MOST_INTEGER", "Database", "open_database")
+
+#: The greatest number that SQLite keeps.
+MOST_INTEGER = 2**63 - 1
 
 _T = TypeVar("_T")
 

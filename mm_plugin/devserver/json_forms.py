@@ -3,11 +3,12 @@
 Job:    the same field names and spellings as the server: types of teams and channels as letters, times as numbers,
         Structs as plain objects.
 Layer:  devserver. Pure functions.
-Errors: ValidationError for JSON that does not fit a message; it names the field.
+Errors: ValidationError for JSON that does not fit a message; it names the field. ValueError for text that is no object.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -20,7 +21,7 @@ from mm_plugin.types import JSONObject, JSONValue
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ("fill_message", "json_of")
+__all__ = ("fill_message", "json_of", "parse_object")
 
 _Message = TypeVar("_Message", bound="Message")
 
@@ -34,6 +35,23 @@ _PYTHON_TYPES: dict[int, type] = {
     FieldDescriptor.CPPTYPE_INT32: int,
     FieldDescriptor.CPPTYPE_INT64: int,
 }
+
+
+def parse_object(octets: bytes) -> JSONObject:
+    """Return a JSON object, of which everything can be kept and sent again.
+
+    Raises:
+        ValueError: It is no JSON, no object, nested too deeply, or holds a number that is not finite or half of a
+            character.
+    """
+    try:
+        value: object = json.loads(octets)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # refuses what is not finite, and surrogates
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, found {type(value).__name__}")  # noqa: TRY004 - of its content
+    return cast("JSONObject", value)
 
 
 def json_of(message: Message) -> dict[str, JSONValue]:

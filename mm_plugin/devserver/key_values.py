@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from mm_plugin.devserver.database import Database
+from mm_plugin.devserver.database import MOST_INTEGER, Database
 from mm_plugin.messages.helpers import now_ms
 
 __all__ = ("KeyValues",)
@@ -91,5 +91,5 @@ class KeyValues:
         if not value:
             db.execute("DELETE FROM key_values WHERE plugin_id = ? AND key = ?", (plugin_id, key))
             return
-        expire_at = self._clock() + expire_in_s * 1000 if expire_in_s > 0 else 0
+        expire_at = min(self._clock() + expire_in_s * 1000, MOST_INTEGER) if expire_in_s > 0 else 0
         db.execute("INSERT OR REPLACE INTO key_values VALUES (?, ?, ?, ?)", (plugin_id, key, value, expire_at))

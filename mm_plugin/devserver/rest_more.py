@@ -7,6 +7,7 @@ See:    https://api.mattermost.com
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from mm_plugin import limits
 from mm_plugin.devserver.api_emoji import create_emoji, delete_emoji
 from mm_plugin.devserver.errors import denied, failed, invalid
-from mm_plugin.devserver.json_forms import json_of
+from mm_plugin.devserver.json_forms import json_of, parse_object
 from mm_plugin.devserver.outbox import OutboxKind
 from mm_plugin.devserver.outgoing import send
 from mm_plugin.devserver.pictures import format_of
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ("MORE_ROUTES", "RESTRoute")
 
 _SUBMISSION = frozenset({"callback_id", "state", "submission", "channel_id", "team_id"})
+
+_NUMBER = re.compile("[0-9]{1,18}")
 
 _Answer: TypeAlias = Callable[[Call], Awaitable[Response]]
 
@@ -89,10 +92,8 @@ async def _create_emoji(call: Call) -> Response:
     octets = await call.octets(limits.devserver_picture_octets + limits.devserver_body_octets)
     parts = _form_parts(call.header("content-type"), octets)
     try:
-        wanted: object = json.loads(parts["emoji"])
-        name = str(cast("dict[str, object]", wanted)["name"])
-        image = parts["image"]
-    except (KeyError, ValueError, TypeError):
+        name, image = str(parse_object(parts["emoji"])["name"]), parts["image"]
+    except (KeyError, ValueError):
         text = "Expected a form with the file image, and emoji as JSON with a name."
         raise invalid("api.emoji.create.parse.app_error", text, "createEmoji") from None
     return JSONResponse(json_of(await create_emoji(call.app.store, call.user_id, name, image)), status_code=201)
@@ -148,7 +149,7 @@ async def _outbox(call: Call) -> Response:
     if not await call.api.has_permission_to(call.user_id, "manage_system"):
         raise denied("The outbox is for administrators.")
     kind, after = call.query("kind"), call.query("after", "0")
-    if kind not in {"", *OutboxKind} or not after.isdecimal():
+    if kind not in {"", *OutboxKind} or not _NUMBER.fullmatch(after):
         text = f"kind is empty or one of {', '.join(OutboxKind)}; after is a number."
         raise invalid("api.context.invalid_url_param.app_error", text)
     sent = await call.app.store.outbox.newest(OutboxKind(kind) if kind else None, after=int(after))

@@ -6,7 +6,6 @@ Errors: the server's own; ``error_response`` writes them as Mattermost's JSON.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, cast
 
 from starlette.responses import JSONResponse
@@ -14,6 +13,7 @@ from starlette.responses import JSONResponse
 from mm_plugin import limits
 from mm_plugin.devserver.api import DevServerAPI
 from mm_plugin.devserver.errors import denied, invalid, missing, too_large, unauthenticated
+from mm_plugin.devserver.json_forms import parse_object
 from mm_plugin.host.hook_client import HookContext
 from mm_plugin.messages.errors import app_error_of
 from mm_plugin.messages.helpers import new_id
@@ -136,12 +136,10 @@ class Call:
             TooLargeError: It is longer than ``limits.devserver_body_octets``.
         """
         try:
-            value: object = json.loads(await self.octets(limits.devserver_body_octets))
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise invalid("api.context.invalid_body_param.app_error", "The body must be a JSON object.")
-        return cast("JSONObject", value)
+            return parse_object(await self.octets(limits.devserver_body_octets))
+        except ValueError as error:
+            text = f"The body must be a JSON object: {error}."
+            raise invalid("api.context.invalid_body_param.app_error", text) from None
 
     async def check_channel(self, channel_id: str) -> None:
         """Make sure that the user may read and write in a channel.

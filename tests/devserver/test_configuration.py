@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from hypothesis import given, strategies as st
 from mm_plugin import Plugin, Reject
 from mm_plugin.devserver.configuration import merged
 from mm_plugin.devserver.server import open_door
+from mm_plugin.exceptions import ValidationError
 from mm_plugin.messages.json_fields import Configuration
 from mm_plugin.messages.manifest import Manifest
 from mm_plugin.types import JSONObject, JSONValue
@@ -69,7 +71,7 @@ async def test_a_patch_reaches_the_plugin() -> None:
         config = (await admin.put("/config/patch", json=patch)).json()
         assert config == (await admin.get("/config")).json()
         assert config["PluginSettings"]["Plugins"] == {PLUGIN_ID: {"Limit": 4}}
-        assert (config["TeamSettings"], config["ServiceSettings"]) == ({"SiteName": "here"}, {"SiteURL": url})
+        assert (config["TeamSettings"], config["ServiceSettings"]["SiteURL"]) == ({"SiteName": "here"}, url)
 
 
 async def test_a_plugin_may_refuse_or_change_it() -> None:
@@ -87,13 +89,23 @@ async def test_a_plugin_may_refuse_or_change_it() -> None:
 
 @pytest.mark.parametrize(
     "patch",
-    [[], {"PluginSettings": 1}, {"PluginSettings": {"Plugins": []}}, {"PluginSettings": {"Plugins": {"x": "y"}}}],
+    [
+        "[]",
+        '{"PluginSettings": 1}',
+        '{"PluginSettings": {"Plugins": []}}',
+        '{"PluginSettings": {"Plugins": {"x": "y"}}}',
+        '{"TeamSettings": {"MaxUsersPerTeam": 1e999}}',
+        r'{"TeamSettings": {"SiteName": "\ud800"}}',
+        '{"a":' * 100_000,
+    ],
 )
-async def test_what_is_no_configuration_is_refused(patch: JSONValue) -> None:
-    """A patch that would put something else where an object belongs is a 400 and changes nothing."""
-    async with open_site() as (_, _plugin, admin, _ada):
+async def test_what_is_no_configuration_is_refused(patch: str) -> None:
+    """What would put something else where an object belongs, or could not be shown again, is a 400 at both doors."""
+    async with open_site() as (_, plugin, admin, _ada):
         before = (await admin.get("/config")).json()
-        assert (await admin.put("/config/patch", json=patch)).status_code == 400
+        assert (await admin.put("/config/patch", content=patch)).status_code == 400
+        with pytest.raises(ValidationError):
+            await plugin.api.save_config(patch.encode())
         assert (await admin.get("/config")).json() == before
 
 
@@ -102,6 +114,21 @@ async def test_only_the_administrator_may() -> None:
     async with open_site() as (_, plugin, _admin, ada):
         assert (await ada.get("/config")).status_code == 403
         assert (await ada.put("/config/patch", json=settings({"Words": "a"}))).status_code == 403
+        assert await plugin.api.get_plugin_config() == {}
+
+
+async def test_people_and_plugins_see_one_configuration() -> None:
+    """Plugins get what REST shows, from the start, and what they save is all there is: what is left out is empty."""
+    async with open_site() as (_, plugin, admin, _ada):
+        shown = (await admin.get("/config")).json()
+        assert shown["ServiceSettings"]["EnableCommands"] is True
+        assert json.loads(await plugin.api.get_config()) == shown
+        await plugin.api.save_config({**settings({"Words": "a"}), "TeamSettings": {"SiteName": "here"}})
+        assert await plugin.api.get_plugin_config() == {"Words": "a"}
+        shown = (await admin.get("/config")).json()
+        assert shown == {**settings({"Words": "a"}), "TeamSettings": {"SiteName": "here"}}
+        assert json.loads(await plugin.api.get_unsanitized_config()) == shown
+        await admin.put("/config/patch", json={"PluginSettings": {"Plugins": {PLUGIN_ID: None}}})
         assert await plugin.api.get_plugin_config() == {}
 
 

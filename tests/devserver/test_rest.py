@@ -305,3 +305,21 @@ async def test_a_user_keeps_the_newest_ephemeral_posts_only() -> None:
             await site.plugin.api.send_ephemeral_post(ada, Post(channel_id=channel, message=str(number)))
         seen = site.world.app.ephemeral.seen_by(ada, channel)
         assert [post.message for post in seen] == [str(n + 1) for n in range(limits.devserver_ephemeral_posts)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", f"/emoji?page={2**63}", "", 200),
+        ("GET", f"/teams/x/channels?page={2**63}", "", 200),
+        ("GET", f"/devserver/outbox?after={2**63}", "", 400),
+        ("POST", "/users/login", r'{"login_id": "\ud800", "password": "x"}', 400),
+        ("POST", "/users/login", r'{"login_id": "ada", "password": "\udfff"}', 400),
+        ("POST", "/channels/members/me/view", r'{"channel_id": "\ud800"}', 400),
+        ("POST", "/posts", '{"props": {"number": NaN}}', 400),
+    ],
+)
+async def test_odd_values_are_no_failures(method: str, path: str, body: str, status: int) -> None:
+    """Numbers that no page has and text that no message holds are answered like any other wrong value."""
+    async with open_site() as site:
+        assert (await site.admin.request(method, path, content=body)).status_code == status
