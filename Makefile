@@ -41,6 +41,7 @@ check: $(ENV)/ready
 	$(BIN)/lint-imports
 	$(BIN)/python tools/proto.py --check
 	$(BIN)/python tools/hook_docs.py --check
+	$(BIN)/python tools/hook_types.py --check
 	$(BIN)/python tools/http_states.py --check
 	$(BIN)/python tools/check_wire.py
 	$(BIN)/python -m mm_plugin.testing.parity
@@ -52,6 +53,7 @@ fmt: $(ENV)/ready
 proto: $(ENV)/ready
 	$(BIN)/python tools/proto.py
 	$(BIN)/python tools/hook_docs.py
+	$(BIN)/python tools/hook_types.py
 	$(BIN)/python tools/http_states.py
 
 bench: $(ENV)/ready

@@ -235,6 +235,7 @@ if TYPE_CHECKING:
         CallNext as CallNext,
         Interceptor as Interceptor,
     )
+    from mm_plugin.transport.link import CallFault as CallFault
     from mm_plugin.wire.handshake import format_handshake_line as format_handshake_line
 
 __version__ = "0.1.0"
@@ -312,6 +313,7 @@ _NAMES = {
     "supervisor.run": "PluginServer run_plugin serve_plugin",
     "transport.call_metrics": "CallSeries prometheus_text",
     "transport.interceptors": "CallDirection CallInfo CallNext Interceptor",
+    "transport.link": "CallFault",
     "wire.handshake": "format_handshake_line",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}

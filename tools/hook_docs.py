@@ -30,8 +30,8 @@ INTRODUCTION = f"""\
 <!-- Generated from the hook table by tools/hook_docs.py; `make proto` writes it anew. -->
 
 The server calls these methods of your plugin. Override one by its name, or bind any other method with
-`@hook(HookName.X)` or `@hook("X")`. An override is compared with its hook by type checkers, types and all; of a method
-under another name the class statement checks how many parameters it has and in which order.
+`@hook(HookName.X)` or `@hook("X")`. Type checkers compare either with its hook, parameters and result, and the class
+statement checks how many parameters it has and in which order.
 
 A handler is `async def` or `def`; a `def` handler runs in one of {limits.hook_threads} worker threads, which it keeps
 until it ends, also past its time. `ServeMetrics` cannot be handled: this protocol has no

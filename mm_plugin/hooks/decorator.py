@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.policy import FailurePolicy
+
+if TYPE_CHECKING:
+    from mm_plugin.hooks.decorator_types import HookDecorator
 
 __all__ = ("HookMark", "hook", "marks_of")
 
@@ -28,15 +31,18 @@ class HookMark:
     on_failure: FailurePolicy | None
 
 
-@overload
-def hook(target: _F, /) -> _F: ...
-@overload
-def hook(target: HookName | str = "", /, *, on_failure: FailurePolicy | None = None) -> Callable[[_F], _F]: ...
+def _typed(function: Callable[..., Any]) -> HookDecorator:
+    """Give ``hook`` its types, one overload for each hook; see tools/hook_types.py."""
+    return cast("HookDecorator", function)
+
+
+@_typed
 def hook(target: _F | HookName | str = "", /, *, on_failure: FailurePolicy | None = None) -> _F | Callable[[_F], _F]:
     """Bind a method of a Plugin to a hook: ``@hook``, ``@hook(HookName.X)``, ``@hook("X", on_failure=...)``.
 
-    The function itself is returned, only marked. Wrong names, parameters and policies are reported when the class is
-    created, as HookRegistrationError. One function may be bound to several hooks by several decorators.
+    The function itself is returned, only marked. Type checkers compare it with the hook that is named. Wrong names,
+    parameters and policies are reported when the class is created, as HookRegistrationError. One function may be bound
+    to several hooks by several decorators.
 
     Args:
         target: The hook's name, Go's or the method's. Without it the function's own name is taken.

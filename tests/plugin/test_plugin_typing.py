@@ -1,4 +1,4 @@
-"""Type checkers take both forms of a hook method, async and blocking, and refuse wrong signatures."""
+"""Type checkers take both forms of a handler, by name or by decorator, and refuse wrong signatures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from mm_plugin.hooks.names import HookName
 
 SOURCES = sorted((Path(__file__).parent / "typing").glob("*.py"))
 ROOT = Path(__file__).parents[2]
@@ -36,3 +38,9 @@ def test_exactly_the_wrong_lines_are_refused(checker: str, source: Path, tmp_pat
     refused = {int(number) for number in error.findall(result.stdout)}
     assert len(wrong) >= 4
     assert refused == wrong, result.stdout + result.stderr
+
+
+def test_every_hook_is_bound_by_decorator_in_the_sample() -> None:
+    """No row's decorator goes unchecked."""
+    text = (Path(__file__).parent / "typing" / "bound.py").read_text()
+    assert [name for name in HookName if text.count(f"hook(HookName.{name})(wrong)  # type: ignore") != 1] == []
