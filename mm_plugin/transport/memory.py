@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
@@ -120,6 +121,10 @@ class MemoryPluginLink:
             raise CallFailure("the link is closed", kind=FailureKind.UNREACHABLE, code=StatusCode.UNAVAILABLE)
         octets = request.SerializeToString()
         check_request_size(method, len(octets), self._limit_octets)
+        await checkpoint_if_cancelled()
+        if deadline is not None and deadline <= anyio.current_time():
+            text = "the deadline had passed before the call; nothing was sent"
+            raise CallFailure(text, kind=FailureKind.DEADLINE, code=StatusCode.DEADLINE_EXCEEDED)
         call = _Call()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run_api, call, method, type(request).FromString(octets), deadline)

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+from anyio.lowlevel import current_token
 
 from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
@@ -103,6 +104,9 @@ class GRPCChannel:
 
     async def __aenter__(self) -> Self:
         self._tasks = await anyio.create_task_group().__aenter__()
+        backend = current_token().backend_class  # AnyIO's own functions look for it at every call
+        self._checkpoint_if_cancelled = backend.checkpoint_if_cancelled
+        self._now = backend.current_time
         self._closed = False
         return self
 
@@ -155,14 +159,14 @@ class GRPCChannel:
         data = request if isinstance(request, bytes) else request.SerializeToString()
         data = frame(gzip(data), compressed=True) if compress else frame(data)
         own_fields = _own_fields(metadata, compress)
-        until = math.inf if deadline is None else deadline
+        until = await self._begin(deadline)
         retried = False
         while True:
             connection = self._connection
             if connection is None or not connection.takes_calls:
                 connection = await self._ready(until)
             call = UnaryClientCall(connection, self._limit_octets, until)
-            connection.open_unary(call, self._head(path, until - connection.now()) + own_fields, data)
+            connection.open_unary(call, self._head(path, until - self._now()) + own_fields, data)
             try:
                 response = await call.result()
             except GRPCStatusError as error:
@@ -208,11 +212,21 @@ class GRPCChannel:
     ) -> StreamingClientCall:
         """Open a streaming call of octets; whoever calls this has to cancel the call at the end. Internal."""
         own_fields = _own_fields(metadata, compress)
-        until = math.inf if deadline is None else deadline
+        until = await self._begin(deadline)
         connection = await self._ready(until)
         call = StreamingClientCall(connection, self._limit_octets, until, gzip=compress)
-        connection.open(call, self._head(path, until - connection.now()) + own_fields)
+        connection.open(call, self._head(path, until - self._now()) + own_fields)
         return call
+
+    async def _begin(self, deadline: float | None) -> float:
+        """Return when a call ends, unless it is over already: the server might carry out what is sent and reset."""
+        await self._checkpoint_if_cancelled()
+        if deadline is None:
+            return math.inf
+        if deadline <= self._now():
+            text = "the deadline had passed before the call; nothing was sent"
+            raise GRPCStatusError(StatusCode.DEADLINE_EXCEEDED, text, kind=FailureKind.DEADLINE)
+        return deadline
 
     def _head(self, path: str, timeout_s: float) -> bytes:
         """Return the header fields that calls of one method share, and the timeout."""
