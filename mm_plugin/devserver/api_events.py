@@ -104,15 +104,19 @@ class EventsHandler(APIBase):
         if not collection_type or not topic_type:
             text = "collection_type and topic_type are needed."
             raise invalid("app.collection.add_collection.app_error", text, "RegisterCollectionAndTopic")
-        kept = dict(await self._store.get_document(_TOPICS) or {})
         collection, topic = f"collection {collection_type}", f"topic {topic_type}"
-        if kept.get(collection, self._plugin_id) != self._plugin_id:
-            text = f"The collection type {collection_type} belongs to {kept[collection]}."
-            raise invalid("app.collection.add_collection.exists.app_error", text, "RegisterCollectionAndTopic")
-        if kept.get(topic, collection_type) != collection_type:
-            text = f"The topic type {topic_type} belongs to the collection type {kept[topic]}."
-            raise invalid("app.collection.add_topic.exists.app_error", text, "RegisterCollectionAndTopic")
-        await self._store.put_document(_TOPICS, {**kept, collection: self._plugin_id, topic: collection_type})
+
+        def claim(kept: dict[str, JSONValue]) -> None:
+            owner = kept.setdefault(collection, self._plugin_id)
+            if owner != self._plugin_id:
+                text = f"The collection type {collection_type} belongs to {owner}."
+                raise invalid("app.collection.add_collection.exists.app_error", text, "RegisterCollectionAndTopic")
+            collection_of_topic = kept.setdefault(topic, collection_type)
+            if collection_of_topic != collection_type:
+                text = f"The topic type {topic_type} belongs to the collection type {collection_of_topic}."
+                raise invalid("app.collection.add_topic.exists.app_error", text, "RegisterCollectionAndTopic")
+
+        await self._store.change_document(_TOPICS, claim)
 
     async def _send(self, kind: OutboxKind, content: Mapping[str, JSONValue]) -> None:
         await self._store.outbox.put(kind, content, plugin_id=self._plugin_id)

@@ -10,6 +10,8 @@ import mimetypes
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, cast
 
+import anyio
+
 from mm_plugin import limits
 from mm_plugin.devserver.errors import invalid, missing, too_large
 from mm_plugin.hooks.names import HookName
@@ -59,7 +61,7 @@ class Filing:
             file_id: The id that it is to have; a new one where empty.
 
         Raises:
-            ValidationError: It has no name, or a plugin rejected it.
+            ValidationError: It has no name, a plugin rejected it, or another file has the id.
             NotFoundError: There is no such channel.
             TooLargeError: It is longer than ``limits.devserver_file_octets``.
         """
@@ -86,6 +88,8 @@ class Filing:
         kept = FileInfo()
         kept.CopyFrom(changed)
         kept.id, kept.creator_id, kept.channel_id, kept.size = info.id, info.creator_id, channel_id, len(content)
-        await self._store.put_blob(kept.id, content)
-        await self._store.files.put(kept)
+        with anyio.CancelScope(shield=True):  # both or nothing; waits for the state's file only
+            if not await self._store.files.insert(kept):  # another upload asked for the same id, and was faster
+                raise invalid("app.file_info.save.app_error", f"A file has the id {kept.id} already.", "UploadFile")
+            await self._store.put_blob(kept.id, content)
         return kept

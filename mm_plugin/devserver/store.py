@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -164,6 +164,17 @@ class Store:
             return kept[0]
 
         return cast("dict[str, JSONValue]", json.loads(await self._database.run(transact)))
+
+    async def change_document(self, name: str, change: Callable[[dict[str, JSONValue]], None]) -> None:
+        """Change a JSON object in one transaction, an empty one where there is none; an exception undoes it."""
+
+        def transact(db: sqlite3.Connection) -> None:
+            row = db.execute("SELECT json FROM documents WHERE name = ?", (name,)).fetchone()
+            value = {} if row is None else cast("dict[str, JSONValue]", json.loads(row[0]))
+            change(value)
+            db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?)", (name, json.dumps(value)))
+
+        await self._database.run(transact)
 
     async def delete_documents(self, prefix: str) -> None:
         """Forget the JSON objects whose names begin so."""

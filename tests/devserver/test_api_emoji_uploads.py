@@ -17,6 +17,7 @@ from mm_plugin.devserver.pictures import drawn_picture
 from mm_plugin.devserver.server import open_door
 from mm_plugin.exceptions import NotFoundError, PluginAPIError, TooLargeError, ValidationError
 from mm_plugin.messages.files import UploadSession
+from mm_plugin.messages.helpers import new_id
 from mm_plugin.messages.posts import Post, Reaction
 from tests.devserver.worlds import World, open_world
 
@@ -80,6 +81,19 @@ async def test_switched_off_emoji_are_not_there() -> None:
         with pytest.raises(PluginAPIError, match="EnableCustomEmoji") as caught:
             await api.get_emoji_list()
         assert caught.value.status_code == 501
+
+
+async def test_no_upload_takes_the_place_of_another_file() -> None:
+    """Of two uploads that ask for one id the first to be complete has it, and keeps its content."""
+    async with open_world() as world, world.client() as api:
+        wanted = new_id()
+        draft = UploadSession(channel_id=world.seed.channel.id, filename="x", file_size=3, req_file_id=wanted)
+        first, second = [await api.create_upload_session(draft) for _ in range(2)]
+        info = await api.upload_data(first, b"one")
+        with pytest.raises(ValidationError):
+            await api.upload_data(second, b"two")
+        assert info is not None
+        assert (info.id, await api.get_file(wanted)) == (wanted, b"one")
 
 
 async def test_an_upload_arrives_in_pieces() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import anyio
 import httpx
 import pytest
 
@@ -107,7 +108,8 @@ async def test_plugins_are_asked_about_pushes_and_configurations() -> None:
         with pytest.raises(NotFoundError):
             await api.send_push_notification(PushNotification(), "nobody")
         await api.save_config({"Mine": 1})
-        assert json.loads(await api.get_config()) == {"Mine": 1, "Seen": True}
+        config = json.loads(await api.get_config())
+        assert (config["Mine"], config["Seen"]) == (1, True)
         with pytest.raises(PluginAPIError):
             await api.save_config({"Bad": True})
         assert json.loads(await api.get_config())["Mine"] == 1
@@ -202,6 +204,17 @@ async def test_topics_belong_to_one_plugin() -> None:
             with pytest.raises(ValidationError):
                 await plugin.register_collection_and_topic(collection, topic)
         await other.register_collection_and_topic("walk", "stop")
+
+
+async def test_topics_claimed_at_once_are_all_kept() -> None:
+    """Plugins that start together forget none of each other's claims."""
+    async with open_world() as world, world.client() as api, world.client("com.example.other") as other:
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(api.register_collection_and_topic, f"collection{number}", f"topic{number}")
+        for number in range(8):
+            with pytest.raises(ValidationError):
+                await other.register_collection_and_topic(f"collection{number}", "mine")
 
 
 async def test_oauth_apps() -> None:
