@@ -129,10 +129,18 @@ class _Handler(logging.Handler):
         return record.levelno < self.level or not is_below or _is_ours(record)
 
     def _unsent(self, line: _Line) -> None:
-        for other in self._others:
-            other.emit(line.record)
+        self._leave_to_others(line.record)
         if not self._others:
             self._dropped += 1
+
+    def _leave_to_others(self, record: logging.LogRecord) -> None:
+        """Have the others write a record, past their filters, of which we are one."""
+        for other in self._others:
+            other.acquire()  # as ``Handler.handle`` does: a thread may be writing
+            try:
+                other.emit(record)
+            finally:
+                other.release()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Collect one record, formatted now: what it refers to may change."""
@@ -142,8 +150,7 @@ class _Handler(logging.Handler):
             line = _Line(record.levelno, _text(record), self._fields(record), record)
         except Exception:  # noqa: BLE001 - a log line must never break what it tells of
             self.handleError(record)
-            for other in self._others:
-                other.emit(record)
+            self._leave_to_others(record)
             return
         if len(self._lines) == limits.api_log_records:
             self._unsent(self._lines.popleft())

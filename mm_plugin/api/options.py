@@ -49,8 +49,10 @@ class CallTimeout:
     def __enter__(self) -> None:
         if self._ended or _INNERMOST.get() is self:
             raise RuntimeError("these options have been used; call options() again")
-        self._outer = _INNERMOST.get()
         self._task = _current_task()
+        self._outer = _INNERMOST.get()
+        while self._outer is not None and self._outer.is_over(self._task):
+            self._outer = self._outer.around()  # kept, they would grow into a chain without end
         self._frame = _generator_of(inspect.currentframe())
         _INNERMOST.set(self)
 
@@ -65,6 +67,10 @@ class CallTimeout:
     def around(self) -> CallTimeout | None:
         """Return the setting around this one."""
         return self._outer
+
+    def is_over(self, task: int | None) -> bool:
+        """Whether it never counts again in a task: its own, where it has ended."""
+        return self._ended and task is not None and self._task == task
 
     def counts(self) -> bool:
         """Whether the code that runs is inside. Other tasks were begun inside, and keep it to their end."""

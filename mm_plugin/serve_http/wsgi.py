@@ -116,9 +116,11 @@ def _environ(request: Request, body: _Input, *, at: str, plugin: object) -> dict
         environ["HTTP_HOST"] = request.host
     for name in request.headers:
         key = name.upper().replace("-", "_")
+        if "_" in name:  # X_A must not pass for X-A
+            continue
         if key == "CONTENT_TYPE":
             environ[key] = request.headers[name]
-        elif key != "CONTENT_LENGTH" and "_" not in name:  # X_A must not pass for X-A
+        elif key != "CONTENT_LENGTH":
             separator = "; " if key == "COOKIE" else ", "
             environ[f"HTTP_{key}"] = _native(separator.join(request.headers.get_all(name)))
     return environ

@@ -10,6 +10,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from mm_plugin.api import options
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.options import timeout_of
 from mm_plugin.host.api_receiver import HandlerAPI
@@ -153,3 +154,18 @@ async def test_options_are_used_once() -> None:
         options.__enter__()
     with pytest.raises(RuntimeError, match="call options"):
         options.__enter__()
+
+
+async def test_settings_that_end_out_of_order_do_not_pile_up() -> None:
+    """However often a generator ends within what was set after it, at most the last setting is kept."""
+    caller = Timed()
+    for _ in range(5):
+        generator = seconds_of(caller, 100)
+        assert await anext(generator) == 100
+        with caller.api.options(timeout_s=50):
+            await generator.aclose()
+        assert await caller.seconds() == 30
+    setting, kept = options._INNERMOST.get(), 0
+    while setting is not None:
+        setting, kept = setting.around(), kept + 1
+    assert kept <= 1

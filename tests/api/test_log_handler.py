@@ -7,6 +7,7 @@ import logging
 import os
 import select
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -285,3 +286,24 @@ async def test_lines_that_cannot_be_sent_go_to_standard_error(
         log.hangs = True
         logger.info("left")
     assert standard_error() == [("info", "left")]
+
+
+async def test_lines_left_to_others_do_not_cut_into_theirs(
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes to standard error instead of us does so under the lock of that handler, as logging itself does."""
+    held: list[bool] = []
+
+    class Others(HCLogHandler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with ThreadPoolExecutor() as pool:
+                held.append(pool.submit(self.lock.acquire, blocking=False).result() is False)
+
+    other = Others()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [other])
+    log = Log()
+    log.open = False
+    async with forwarding(log, logger):
+        logger.info("lost")
+        await anyio.wait_all_tasks_blocked()
+    assert held == [True]

@@ -206,7 +206,15 @@ def wsgi_app(environ: dict[str, Any], start_response: wsgiref.types.StartRespons
     match environ["PATH_INFO"]:
         case "/environ":
             start_response("200 OK", [("Content-Type", "text/plain")])
-            names = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "HTTP_X_A", "CONTENT_LENGTH", "REMOTE_ADDR")
+            names = (
+                "SCRIPT_NAME",
+                "PATH_INFO",
+                "QUERY_STRING",
+                "HTTP_X_A",
+                "CONTENT_LENGTH",
+                "CONTENT_TYPE",
+                "REMOTE_ADDR",
+            )
             return ["|".join(str(environ.get(name)) for name in names).encode("latin-1")]
         case "/echo":
             start_response("200 OK", [])
@@ -269,8 +277,12 @@ class WSGIPlugin(Plugin):
 async def test_wsgi_apps_get_their_environ_and_stream() -> None:
     """Paths as PEP 3333 spells them, the body as a file, pieces as they come."""
     async with browsing(WSGIPlugin()) as client:
-        answer = await client.post("/old/environ?x=%20", content=b"abc", headers=[("X-A", "1"), ("X-A", "2")])
-        assert answer.text == "/plugins/p/old|/environ|x=%20|1, 2|3|127.0.0.1"
+        answer = await client.post(
+            "/old/environ?x=%20",
+            content=b"abc",
+            headers=[("X-A", "1"), ("X_A", "0"), ("X-A", "2"), ("Content_Type", "text/html")],
+        )
+        assert answer.text == "/plugins/p/old|/environ|x=%20|1, 2|3|None|127.0.0.1"
         body = bytes(range(256)) * 2048
         assert (await client.post("/old/echo", content=body)).content == body
         answer = await client.get("/old/write")
