@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mm_plugin.devserver.store import Store
     from mm_plugin.host.host import Host
 
-__all__ = ("Accounts", "public")
+__all__ = ("Accounts", "check_names", "public")
 
 _USERNAME = re.compile(r"[a-z0-9._-]{1,64}")
 _SESSION_MS = 30 * 24 * 60 * 60 * 1000
@@ -34,6 +34,22 @@ def public(user: User) -> User:
     for secret in ("password", "auth_data", "mfa_secret"):
         copy.ClearField(secret)
     return copy
+
+
+def check_names(username: str, email: str) -> None:
+    """Make sure that a user may be named so; whether somebody else is, the store tells.
+
+    Raises:
+        ValidationError: The username or the address is malformed.
+    """
+    if not _USERNAME.fullmatch(username):
+        raise invalid(
+            "model.user.is_valid.username.app_error",
+            "A username has 1 to 64 of the characters a-z 0-9 . - _ .",
+            "User.IsValid",
+        )
+    if "@" not in email:
+        raise invalid("model.user.is_valid.email.app_error", "An email address is needed.", "User.IsValid")
 
 
 class Accounts:
@@ -69,14 +85,7 @@ class Accounts:
         """
         self._events.check_room()
         username, email = user.username.lower(), user.email.lower()
-        if not _USERNAME.fullmatch(username):
-            raise invalid(
-                "model.user.is_valid.username.app_error",
-                "A username has 1 to 64 of the characters a-z 0-9 . - _ .",
-                "User.IsValid",
-            )
-        if "@" not in email:
-            raise invalid("model.user.is_valid.email.app_error", "An email address is needed.", "User.IsValid")
+        check_names(username, email)
         new = User()
         new.CopyFrom(user)
         new.id, new.username, new.email = user_id or new_id(), username, email

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mm_plugin.devserver.accounts import check_names
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid, missing
 from mm_plugin.messages.bots import Bot, BotGetOptions, BotPatch
@@ -53,6 +54,7 @@ class BotsHandler(APIBase):
         user = await self._store.users.get(bot_user_id)
         if user is not None:
             user.username = patch.username.lower() if patch.HasField("username") else user.username
+            check_names(user.username, user.email)
             user.first_name = patch.display_name if patch.HasField("display_name") else user.first_name
             user.bot_description = patch.description if patch.HasField("description") else user.bot_description
             user.update_at = now_ms()

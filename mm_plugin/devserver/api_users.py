@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mm_plugin.devserver.accounts import public
+from mm_plugin.devserver.accounts import check_names, public
 from mm_plugin.devserver.api_base import APIBase, needed, paging
 from mm_plugin.devserver.errors import invalid, missing
 from mm_plugin.devserver.message_table import SQLValue
@@ -55,6 +55,7 @@ class UsersHandler(APIBase):
         if new is None:
             raise _no_user("UpdateUser")
         new.username, new.email = changed.username.lower(), changed.email.lower()
+        check_names(new.username, new.email)
         new.nickname, new.first_name, new.last_name = changed.nickname, changed.first_name, changed.last_name
         new.position, new.locale = changed.position, changed.locale
         for field in ("props", "notify_props", "timezone"):

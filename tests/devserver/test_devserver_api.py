@@ -324,6 +324,20 @@ async def test_bots() -> None:
         assert (await api.get_bot(bot_id, include_deleted=True)).delete_at
 
 
+async def test_nobody_is_renamed_to_what_is_no_name() -> None:
+    """Changes of users and bots are held to the rules of new ones, and a refused one changes nothing."""
+    async with open_world() as world, world.client() as api:
+        ada = await api.get_user(world.seed.users["ada"].id)
+        bot = await api.create_bot(Bot(username="robot"))
+        for wrong in (User(id=ada.id, email="a@b.example"), User(id=ada.id, username="ada")):
+            with pytest.raises(ValidationError):
+                await api.update_user(wrong)
+        with pytest.raises(ValidationError):
+            await api.patch_bot(bot.user_id, BotPatch(username="two words"))
+        assert await api.get_user(ada.id) == ada
+        assert (await api.get_bot(bot.user_id)).username == "robot"
+
+
 async def test_configuration_changes_reach_the_plugin() -> None:
     """Saving a configuration keeps it and calls OnConfigurationChange; bad JSON is refused."""
     changes = anyio.Event()
