@@ -109,7 +109,7 @@ async def test_the_innermost_scope_of_a_task(anyio_backend_name: str) -> None:
         backend = sys.modules["anyio._backends._asyncio"]
         assert type(outer).__module__ == backend.__name__
         assert backend._task_states[backend.current_task()].cancel_scope is inner
-        assert inner._parent_scope is outer
+        assert getattr(inner, "_parent_scope", None) is outer
         with pytest.raises(RuntimeError) as caught:
             outer.__exit__(None, None, None)
         assert leak_of(outer, caught.value) is not None
