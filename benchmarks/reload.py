@@ -33,7 +33,7 @@ async def reload(backend: str) -> list[Row]:
         script = bundle / "plugin.py"
         ended, reloads = anyio.create_memory_object_stream[Reload](1)
         async with watch_bundle(bundle) as changes, open_devserver([bundle], options=options) as server:
-            reloader = Reloader(server.app.plugins, bundle, changes, ended=ended.send)
+            reloader = Reloader(server.app.plugins, bundle, changes, ended=ended.send, told=print)
             async with anyio.create_task_group() as tasks, ended, reloads:
                 tasks.start_soon(reloader.run)
                 for round_ in range(ROUNDS + 1):

@@ -296,6 +296,7 @@ async def test_lines_left_to_others_do_not_cut_into_theirs(
 
     class Others(HCLogHandler):
         def emit(self, record: logging.LogRecord) -> None:
+            assert self.lock is not None
             with ThreadPoolExecutor() as pool:
                 held.append(pool.submit(self.lock.acquire, blocking=False).result() is False)
 
