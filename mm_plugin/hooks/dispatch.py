@@ -139,13 +139,20 @@ class HookDispatcher:
             return codec_of(_unary_hook(call.name)).absent()
         codec = codec_of(handler.row.name)
         try:
+            # In the call's own task nothing new is left behind: what stands around a handler still sees the call.
+            is_full = self._tasks.is_full and not handler.may_be_late
+            run = self._tasks.call_here if is_full or handler.may_be_late else self._tasks.call
             if isinstance(call.request, CallFault):
                 failure = failure_of(call.request, call.text)
                 work = partial(self._answer_fault, codec, handler, call.request, failure)
             else:
                 set_request(call.request)
-                work = partial(self._answer, codec, handler, call.request)
-            run = self._tasks.call_here if handler.may_be_late else self._tasks.call
+                if is_full:
+                    text = f"{codec.row.name}: {self._tasks.lingering} handlers were cancelled and have not ended"
+                    failure = failure_of(CallFault.OVERLOADED, text)
+                    work = partial(self._answer_fault, codec, handler, CallFault.OVERLOADED, failure)
+                else:
+                    work = partial(self._answer, codec, handler, call.request)
             return await run(codec.row.name, work, self._deadline(call.deadline))
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers
             return answer_failure(codec, handler.on_failure, error, request_id=_request_id(codec, call))

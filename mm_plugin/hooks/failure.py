@@ -38,6 +38,7 @@ _FAULT_CODES: Mapping[CallFault, StatusCode] = {
     CallFault.TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
     CallFault.UNDECODABLE: StatusCode.INTERNAL,
     CallFault.DRAINING: StatusCode.UNAVAILABLE,
+    CallFault.OVERLOADED: StatusCode.RESOURCE_EXHAUSTED,
 }
 
 

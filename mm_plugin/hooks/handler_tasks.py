@@ -5,7 +5,7 @@ Job:    start a handler, wait for its end or its deadline, give up on one that d
 Layer:  hooks.
 Tasks:  ``run`` owns the group in which handlers live; one that was given up stays there until it ends, and the group
         is joined when ``run`` is cancelled.
-Errors: HookTimeoutError for a missed deadline, RuntimeError where too many given up have not ended; else the handler's.
+Errors: HookTimeoutError for a missed deadline; else the handler's.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ class HandlerTasks:
         self._lingering = 0
 
     @property
+    def is_full(self) -> bool:
+        """Whether so many handlers linger that no further one may be given to ``call``."""
+        return self._lingering >= limits.hook_lingering_handlers
+
+    @property
     def lingering(self) -> int:
         """Handlers whose calls were answered without them and which have not ended yet."""
         return self._lingering
@@ -73,11 +78,9 @@ class HandlerTasks:
 
         Raises:
             HookTimeoutError: It has not ended by the deadline, or did so only because it was cancelled.
-            RuntimeError: Too many handlers that were given up have not ended, or ``run`` is being cancelled.
+            RuntimeError: ``run`` is being cancelled.
             BaseException: What the work raised.
         """
-        if self._lingering >= limits.hook_lingering_handlers:
-            raise RuntimeError(f"{name}: {self._lingering} handlers were cancelled and have not ended")
         run = _Run[_T](self._scope(deadline=deadline))
         if self._tasks is None:
             async with anyio.create_task_group() as tasks:

@@ -16,6 +16,7 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
+from mm_plugin.exceptions import RequestTooLargeError
 from mm_plugin.hooks.dispatch import Handler, HookDispatcher, unhandled
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
@@ -143,12 +144,17 @@ class PluginRuntime:
         """Answer one HTTP request by the author's serve_http, with 404 where there is none."""
         from mm_plugin.serve_http.exchange import run_http
 
-        await run_http(exchange, self._serve_http_intercepted, max_body_octets=self._max_body_octets)
+        await run_http(exchange, self._serve_http_intercepted)
 
     async def _serve_http_intercepted(self, request: Request, response: Response) -> None:
-        handler = partial(self._serve_http, request, response)
+        handler = partial(call_author, partial(self._serve_http, request, response), self._http_threads)
+        try:
+            if self._max_body_octets is not None:
+                request.body.limit(self._max_body_octets)
+        except RequestTooLargeError as error:
+            handler = partial(_raise, error)  # interceptors see the request, its handler does not
         call = CallInfo(CallDirection.HOOK, str(HookName.ServeHTTP), (request, response))
-        run = self._interceptors.run(call, partial(call_author, handler, self._http_threads))
+        run = self._interceptors.run(call, handler)
         with SealedScope():
             await self._watch.guard(HookName.ServeHTTP, run)
 
@@ -205,6 +211,10 @@ def _after(
 
 def _policy(bindings: Mapping[HookName, Binding], name: HookName) -> FailurePolicy:
     return bindings[name].on_failure if name in bindings else HOOK_TABLE[name].default_policy
+
+
+async def _raise(error: Exception) -> object:
+    raise error
 
 
 async def _not_found(request: Request, response: Response) -> None:  # noqa: ARG001 - a handler

@@ -54,6 +54,7 @@ class CallFault(Enum):
     TOO_LARGE = "the message is over the limit"
     UNDECODABLE = "the message cannot be decoded"
     DRAINING = "the plugin is stopping"
+    OVERLOADED = "too many handlers of earlier calls have not ended"  # told inside the plugin, never by a link
 
 
 @unique

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.codec import codec_of
 from mm_plugin.hooks.names import HookName
@@ -187,3 +188,63 @@ async def test_http_that_nobody_serves_passes_the_interceptors(link: str) -> Non
             await call.finish()
             assert (await call.receive_head()).status == 404
     assert plugin.seen == [("ServeHTTP", None, 2)]
+
+
+@pytest.mark.parametrize("link", LINKS)
+async def test_calls_refused_for_handlers_that_do_not_end_pass_the_interceptors(
+    link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They see the fault and may decide; the handler is not begun; a fault of the call's own is told as that."""
+    monkeypatch.setattr(limits, "hook_lingering_handlers", 1)
+    release, began = anyio.Event(), 0
+
+    class Stuck(Watching):
+        async def user_will_log_in(self, context: Any, user: Any) -> None:
+            nonlocal began
+            began += 1
+            with anyio.CancelScope(shield=True):
+                await release.wait()
+
+    plugin, row = Stuck(), HOOK_TABLE[HookName.UserWillLogIn]
+    with anyio.fail_after(20):
+        async with behind(link, plugin, 0.02) as host:
+            first: Any = await ask(host, row, request_of(row.name))
+            second: Any = await ask(host, row, request_of(row.name))
+            assert first.rejection_reason
+            assert first == second
+            plugin.instead = {"UserWillLogIn": Reject("come back later")}
+            third: Any = await ask(host, row, request_of(row.name))
+            assert third.rejection_reason == "come back later"
+            request: Any = request_of(row.name)
+            request.context.request_id = "x" * (MESSAGE_LIMIT_OCTETS + 1)
+            await ask(host, row, request)
+            release.set()
+    assert began == 1
+    assert [(fault, arguments) for _, fault, arguments in plugin.seen] == [
+        (None, 2),
+        (CallFault.OVERLOADED, 0),
+        (CallFault.OVERLOADED, 0),
+        (CallFault.TOO_LARGE, 0),
+    ]
+
+
+@pytest.mark.parametrize("link", LINKS)
+async def test_http_bodies_over_the_limit_pass_the_interceptors(link: str) -> None:
+    """A declared length over the plugin's limit is refused inside of them, and the handler is not begun."""
+    served = False
+
+    class Limited(Watching):
+        max_body_octets = 4
+
+        async def serve_http(self, request: Any, response: Any) -> None:
+            nonlocal served
+            served = True
+
+    plugin = Limited()
+    head = RequestHead(method="POST", url="/x", content_length=5)
+    with anyio.fail_after(20):
+        async with behind(link, plugin) as host, host.open_http(head) as call:
+            assert (await call.receive_head()).status == 413
+    assert plugin.seen == [("ServeHTTP", None, 2)]
+    assert plugin.raised == ["ServeHTTP"]
+    assert not served
