@@ -39,13 +39,14 @@ class BotsHandler(APIBase):
     async def ensure_bot_user(self, bot: Bot | None) -> str:
         """Return the id of the user of this plugin's bot of that name, made or brought up to date where needed."""
         draft = needed(bot, "bot")
-        for kept in await self._store.bots.find("owner_id = ?", self._plugin_id):
-            if kept.username == draft.username.lower():
-                if (kept.display_name, kept.description) != (draft.display_name, draft.description):
-                    patch = BotPatch(display_name=draft.display_name, description=draft.description)
-                    await self.patch_bot(kept.user_id, patch)
-                return kept.user_id
-        return (await self.create_bot(draft)).user_id
+        async with self._store.turn:
+            for kept in await self._store.bots.find("owner_id = ?", self._plugin_id):
+                if kept.username == draft.username.lower():
+                    if (kept.display_name, kept.description) != (draft.display_name, draft.description):
+                        patch = BotPatch(display_name=draft.display_name, description=draft.description)
+                        await self.patch_bot(kept.user_id, patch)
+                    return kept.user_id
+            return (await self.create_bot(draft)).user_id
 
     async def patch_bot(self, bot_user_id: str, bot_patch: BotPatch | None) -> Bot:
         """Change a bot's name, display name and description."""

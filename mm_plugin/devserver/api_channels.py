@@ -190,12 +190,13 @@ class ChannelsHandler(APIBase):
         return [member for member in found if member is not None]
 
     async def _shared_by(self, name: str, user_ids: list[str], kind: ChannelType.ValueType) -> Channel:
-        found = await self._store.channels.find("team_id = '' AND name = ?", name)
-        if found:
-            return found[0]
-        users = [await self._app.accounts.get(user_id) for user_id in user_ids]
-        title = ", ".join(user.username for user in users)
-        return await self._insert(Channel(name=name, display_name=title, type=kind), user_ids)
+        async with self._store.turn:
+            found = await self._store.channels.find("team_id = '' AND name = ?", name)
+            if found:
+                return found[0]
+            users = [await self._app.accounts.get(user_id) for user_id in user_ids]
+            title = ", ".join(user.username for user in users)
+            return await self._insert(Channel(name=name, display_name=title, type=kind), user_ids)
 
     async def _insert(self, channel: Channel, user_ids: list[str]) -> Channel:
         self._app.events.check_room()

@@ -34,8 +34,9 @@ class GroupsHandler(APIBase):
         new.CopyFrom(draft)
         new.id, new.delete_at = new_id(), 0
         new.create_at = new.update_at = now_ms()
-        await self._check_group(new)
-        await self._store.groups.insert(new)
+        async with self._store.turn:
+            await self._check_group(new)
+            await self._store.groups.insert(new)
         return new
 
     async def update_group(self, group: Group | None) -> Group:
@@ -46,8 +47,9 @@ class GroupsHandler(APIBase):
         new.CopyFrom(changed)
         new.source, new.create_at, new.delete_at = kept.source, kept.create_at, kept.delete_at
         new.update_at = now_ms()
-        await self._check_group(new)
-        await self._store.groups.put(new)
+        async with self._store.turn:
+            await self._check_group(new)
+            await self._store.groups.put(new)
         return new
 
     async def delete_group(self, group_id: str) -> Group:

@@ -46,6 +46,7 @@ class ProfilesHandler(APIBase):
 
     async def set_user_status_timed_dnd(self, user_id: str, end_time: int) -> Status:
         """Let nobody disturb a user until a time in seconds; the status of before comes back then."""
+        await self._app.accounts.get(user_id)
         before = await self._current(user_id)
         if before is None or before.status != "dnd":
             await self._store.put_document(_before(user_id), {"status": before.status if before else "online"})

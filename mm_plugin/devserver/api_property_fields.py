@@ -48,8 +48,9 @@ class PropertyFieldsHandler(APIBase):
         new.CopyFrom(needed(field, "field"))
         new.id, new.delete_at = new_id(), 0
         new.create_at = new.update_at = now_ms()
-        await self._check_field(new)
-        await self._store.property_fields.insert(new)
+        async with self._store.turn:
+            await self._check_field(new)
+            await self._store.property_fields.insert(new)
         return new
 
     async def get_property_field(self, group_id: str, field_id: str) -> PropertyField:
@@ -79,20 +80,22 @@ class PropertyFieldsHandler(APIBase):
 
     async def update_property_fields(self, group_id: str, fields: list[PropertyField]) -> list[PropertyField]:
         """Replace fields; nothing changes where one of them is not there or not valid."""
-        updated: list[PropertyField] = []
-        for field in fields:
-            kept = await self.get_property_field(group_id, field.id)
-            if kept.delete_at:
-                raise missing("app.property_field.get.app_error", "The property field", "UpdatePropertyField")
-            new = PropertyField()
-            new.CopyFrom(field)
-            new.group_id, new.create_at, new.delete_at = group_id, kept.create_at, 0
-            new.update_at = now_ms()
-            await self._check_field(new)
-            updated.append(new)
-        for new in updated:
-            await self._store.property_fields.put(new)
+        async with self._store.turn:
+            updated = [await self._changed_field(group_id, field) for field in fields]
+            for new in updated:
+                await self._store.property_fields.put(new)
         return updated
+
+    async def _changed_field(self, group_id: str, field: PropertyField) -> PropertyField:
+        kept = await self.get_property_field(group_id, field.id)
+        if kept.delete_at:
+            raise missing("app.property_field.get.app_error", "The property field", "UpdatePropertyField")
+        new = PropertyField()
+        new.CopyFrom(field)
+        new.group_id, new.create_at, new.delete_at = group_id, kept.create_at, 0
+        new.update_at = now_ms()
+        await self._check_field(new)
+        return new
 
     async def delete_property_field(self, group_id: str, field_id: str) -> None:
         """Delete a field and its values; they stay for whoever asks for what is deleted."""

@@ -25,11 +25,12 @@ class PropertyValuesHandler(PropertyFieldsHandler):
     async def create_property_value(self, value: PropertyValue | None) -> PropertyValue:
         """Store a value where its field has none for the target yet."""
         wanted = needed(value, "value")
-        await self._check_value(wanted)
-        if await self._same_place(wanted) is not None:
-            text = "The field has a value for that target already; use upsert_property_value to replace it."
-            raise invalid("app.property_value.create.conflict.app_error", text, "CreatePropertyValue")
-        return await self._keep_value(wanted, None)
+        async with self._store.turn:
+            await self._check_value(wanted)
+            if await self._same_place(wanted) is not None:
+                text = "The field has a value for that target already; use upsert_property_value to replace it."
+                raise invalid("app.property_value.create.conflict.app_error", text, "CreatePropertyValue")
+            return await self._keep_value(wanted, None)
 
     async def get_property_value(self, group_id: str, value_id: str) -> PropertyValue:
         """Return a value of a group, a deleted one too."""
@@ -66,9 +67,10 @@ class PropertyValuesHandler(PropertyFieldsHandler):
 
     async def upsert_property_values(self, values: list[PropertyValue]) -> list[PropertyValue]:
         """Store values, in place of those that their fields have for the targets; all of them or none."""
-        for value in values:
-            await self._check_value(value)
-        return [await self._keep_value(value, await self._same_place(value)) for value in values]
+        async with self._store.turn:
+            for value in values:
+                await self._check_value(value)
+            return [await self._keep_value(value, await self._same_place(value)) for value in values]
 
     async def delete_property_value(self, group_id: str, value_id: str) -> None:
         """Delete a value."""

@@ -43,12 +43,13 @@ class SharedChannelsHandler(APIBase):
     async def register_plugin_for_shared_channels(self, *, opts: RegisterPluginOpts | None = None) -> str:
         """Let the plugin stand for another server; return that one's id, the same each time."""
         name = opts.display_name if opts and opts.display_name else self._plugin_id
-        found = await self._store.remotes.find("plugin_id = ?", self._plugin_id)
-        remote = found[0] if found else RemoteCluster(remote_id=new_id(), create_at=now_ms())
-        remote.plugin_id = self._plugin_id
-        remote.name, remote.display_name, remote.site_url = self._plugin_id, name, f"plugin_{self._plugin_id}"
-        remote.last_ping_at, remote.delete_at = now_ms(), 0
-        await self._store.remotes.put(remote)
+        async with self._store.turn:
+            found = await self._store.remotes.find("plugin_id = ?", self._plugin_id)
+            remote = found[0] if found else RemoteCluster(remote_id=new_id(), create_at=now_ms())
+            remote.plugin_id = self._plugin_id
+            remote.name, remote.display_name, remote.site_url = self._plugin_id, name, f"plugin_{self._plugin_id}"
+            remote.last_ping_at, remote.delete_at = now_ms(), 0
+            await self._store.remotes.put(remote)
         return remote.remote_id
 
     async def unregister_plugin_for_shared_channels(self, plugin_id: str) -> None:

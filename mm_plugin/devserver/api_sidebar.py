@@ -51,33 +51,35 @@ class SidebarHandler(APIBase):
         draft = needed(new_category, "new_category")
         if draft.type not in {"", "custom"} or not draft.display_name:
             raise _unfit("A new category has a display_name and the type custom.")
-        existing = await self._categories(user_id, team_id)
-        await self._check_channels(user_id, team_id, draft.channel_ids)
         new = SidebarCategoryWithChannels()
         new.CopyFrom(draft)
         new.id, new.type, new.user_id, new.team_id = new_id(), "custom", user_id, team_id
-        await self._take_channels(existing, new)
-        await self._store.sidebar.insert(new)
-        order = await self._order(user_id, team_id)
-        await self._store.put_document(_order_name(user_id, team_id), {"order": [*order[:1], new.id, *order[1:]]})
+        async with self._store.turn:
+            existing = await self._categories(user_id, team_id)
+            await self._check_channels(user_id, team_id, new.channel_ids)
+            await self._take_channels(existing, new)
+            await self._store.sidebar.insert(new)
+            order = await self._order(user_id, team_id)
+            await self._store.put_document(_order_name(user_id, team_id), {"order": [*order[:1], new.id, *order[1:]]})
         return new
 
     async def update_channel_sidebar_categories(
         self, user_id: str, team_id: str, categories: list[SidebarCategoryWithChannels]
     ) -> list[SidebarCategoryWithChannels]:
         """Replace categories; those that everybody has keep their name and type."""
-        known = {category.id: category for category in await self._categories(user_id, team_id)}
-        for category in categories:
-            if category.id not in known:
-                raise _unfit(f"The category {category.id!r} is none of this sidebar.")
-            await self._check_channels(user_id, team_id, category.channel_ids)
-        for category in categories:
-            old = known[category.id]
-            category.user_id, category.team_id, category.type = user_id, team_id, old.type
-            if old.type != "custom":
-                category.display_name = old.display_name
-            await self._take_channels(await self._categories(user_id, team_id), category)
-            await self._store.sidebar.put(category)
+        async with self._store.turn:
+            known = {category.id: category for category in await self._categories(user_id, team_id)}
+            for category in categories:
+                if category.id not in known:
+                    raise _unfit(f"The category {category.id!r} is none of this sidebar.")
+                await self._check_channels(user_id, team_id, category.channel_ids)
+            for category in categories:
+                old = known[category.id]
+                category.user_id, category.team_id, category.type = user_id, team_id, old.type
+                if old.type != "custom":
+                    category.display_name = old.display_name
+                await self._take_channels(await self._categories(user_id, team_id), category)
+                await self._store.sidebar.put(category)
         return categories
 
     async def _categories(self, user_id: str, team_id: str) -> list[SidebarCategoryWithChannels]:

@@ -63,7 +63,7 @@ class UploadsHandler(APIBase):
     async def upload_data(self, upload_session: UploadSession | None, data: bytes) -> FileInfo | None:
         """Take the next piece; the last one makes the file, after the plugins were asked, and ends the upload."""
         given = needed(upload_session, "upload_session")
-        async with self._store.upload_turn:
+        async with self._store.turn:
             session = await self.get_upload_session(given.id)
             content = await self._add_piece(session, given.file_offset, data)
         if content is None:

@@ -45,7 +45,8 @@ _DOCUMENTS = "CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, json 
 class Store:
     """The tables; made by ``open_store``.
 
-    ``upload_turn`` is held by whoever adds a piece to an upload: where it belongs must not change meanwhile.
+    ``turn`` is held by whoever looks first and then writes what follows from it, in more than one transaction; never
+    while plugins are asked, who may want it themselves.
     ``documents`` below are JSON objects by name: the server's configuration and those of the plugins.
     """
 
@@ -120,7 +121,7 @@ class Store:
         self.shared_channels = MessageTable(
             database, "shared_channels", SharedChannel, key=("channel_id",), unique=(("team_id", "share_name"),)
         )
-        self.upload_turn = anyio.Lock()
+        self.turn = anyio.Lock()
         self.key_values = KeyValues(database)
         self.outbox = Outbox(database)
 
