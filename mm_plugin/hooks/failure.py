@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mm_plugin.hooks.codec import HookCodec
 
-__all__ = ("answer_failure", "failure_of")
+__all__ = ("answer_failure", "failure_of", "log_failure")
 
 logger = logging.getLogger("mm_plugin.hooks")
 
@@ -72,14 +72,7 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
                 "hook %s answers with an error: %s", row.name, cause, exc_info=cause, extra=_extra(row, request_id)
             )
             return response
-    logger.error(
-        "hook %s failed, its policy %s answers: %s",
-        row.name,
-        policy.name,
-        describe(cause),
-        exc_info=(type(cause), cause, from_author_on(cause)),
-        extra=_extra(row, request_id),
-    )
+    log_failure(f"hook {row.name} failed, its policy {policy.name} answers", cause, _extra(row, request_id))
     if policy is not FailurePolicy.ALLOW:
         if row.tells_cause:
             return codec.refuse(_describe(cause))
@@ -87,6 +80,15 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
     if row.allows_by_failing:
         raise CallFailure(f"{row.name}: the plugin could not answer", code=_code_of(cause)) from cause
     return codec.absent()
+
+
+def log_failure(what: str, cause: BaseException, fields: Mapping[str, str]) -> None:
+    """Log an ERROR record: what failed, the cause's type and the author's line, with the traceback from there on.
+
+    The cause's text stands in the traceback alone: nobody can tell what secrets an author's error quotes.
+    """
+    traceback = (type(cause), cause, from_author_on(cause))
+    logger.error("%s: %s", what, describe(cause), exc_info=traceback, extra=dict(fields))
 
 
 def _extra(row: HookRow, request_id: str) -> dict[str, str]:

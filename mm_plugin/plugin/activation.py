@@ -20,8 +20,11 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin.hooks.dispatch import Handler
+from mm_plugin.hooks.failure import log_failure
+from mm_plugin.hooks.handler_tasks import is_cancelled
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import HookName
+from mm_plugin.hooks.scopes import SealedScope
 from mm_plugin.hooks.threads import HookThreads
 from mm_plugin.hooks.work_name import set_hook
 from mm_plugin.plugin.background import Background, Every
@@ -198,9 +201,12 @@ class Activation:
         """Do what the host leaves out: it calls OnConfigurationChange for later changes only."""
         try:
             name = HookName.OnConfigurationChange
-            result = await self._call(name, partial(self._author, name))
-        except Exception:
-            logger.exception("hook OnConfigurationChange failed before OnActivate", extra=_FIRST_CHANGE)
+            with SealedScope():
+                result = await self._call(name, partial(self._author, name))
+        except BaseException as error:
+            if is_cancelled():
+                raise
+            log_failure("hook OnConfigurationChange failed before OnActivate", error, _FIRST_CHANGE)
         else:
             if result is not None:
                 logger.error("hook OnConfigurationChange refused before OnActivate: %s", result, extra=_FIRST_CHANGE)
@@ -228,4 +234,4 @@ async def _fail(text: str) -> object:
     raise RuntimeError(text)
 
 
-_FIRST_CHANGE = {"hook": str(HookName.OnConfigurationChange), "request_id": ""}
+_FIRST_CHANGE = {"hook": str(HookName.OnConfigurationChange)}

@@ -18,6 +18,8 @@ from mm_plugin import limits
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.exceptions import RequestTooLargeError
 from mm_plugin.hooks.dispatch import Handler, HookDispatcher, unhandled
+from mm_plugin.hooks.failure import log_failure
+from mm_plugin.hooks.handler_tasks import is_cancelled
 from mm_plugin.hooks.loop_watch import LoopWatch
 from mm_plugin.hooks.names import IMPLEMENTED, HookName
 from mm_plugin.hooks.scopes import SealedScope
@@ -180,9 +182,12 @@ class PluginRuntime:
     async def deactivate(self) -> None:
         """Run on_deactivate if it has not run, then cancel and join the activation's group; a failure is logged."""
         try:
-            result = await self._activation.end()
-        except Exception:
-            logger.exception("hook OnDeactivate failed", extra=_DEACTIVATE)
+            with SealedScope():
+                result = await self._activation.end()
+        except BaseException as error:
+            if is_cancelled():
+                raise
+            log_failure("hook OnDeactivate failed", error, _DEACTIVATE)
         else:
             if result is not None:
                 logger.error("hook OnDeactivate refused: %s", result, extra=_DEACTIVATE)
@@ -221,4 +226,4 @@ async def _not_found(request: Request, response: Response) -> None:  # noqa: ARG
     await response.text("Not Found\n", status=404)
 
 
-_DEACTIVATE = {"hook": str(HookName.OnDeactivate), "request_id": ""}
+_DEACTIVATE = {"hook": str(HookName.OnDeactivate)}

@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.results import Reject
 from mm_plugin.plugin.plugin import Plugin
 from tests.plugin.running import running
@@ -317,3 +319,45 @@ async def test_a_first_configuration_change_that_blocks_is_reported_by_its_own_n
     async with running(Blocking()) as run:
         await run.call("OnActivate")
     assert "hook OnConfigurationChange blocks" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+async def test_what_ends_programs_ends_neither_an_activation_nor_a_stop(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Raised by the hooks whose failure is only logged it is one logged failure, with the author's line."""
+
+    class Ending(Plugin):
+        async def on_configuration_change(self) -> None:
+            raise kind
+
+        async def on_deactivate(self) -> None:
+            raise kind
+
+    async with running(Ending()) as run:
+        assert await run.call("OnActivate") == hook_methods()["OnActivate"].response()
+        await run.runtime.deactivate()
+    records = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.__dict__["hook"] for record in records] == ["OnConfigurationChange", "OnDeactivate"]
+    for record in records:
+        assert f"{kind.__name__} at {__file__}:" in record.getMessage()
+
+
+async def test_a_scope_left_open_before_and_after_fails_its_hook_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """OnConfigurationChange and OnDeactivate of the plugin side's own leave nothing behind."""
+
+    class Leaking(Plugin):
+        async def on_configuration_change(self) -> None:
+            anyio.CancelScope().__enter__()
+
+        on_deactivate = on_configuration_change
+
+    async with running(Leaking()) as run:
+        assert await run.call("OnActivate") == hook_methods()["OnActivate"].response()
+        await run.runtime.deactivate()
+        await anyio.lowlevel.checkpoint()
+    assert [text.partition(" failed")[0] for text in caplog.messages] == [
+        "hook OnConfigurationChange",
+        "hook OnDeactivate",
+    ]
+    assert all("LeakedScopeError" in text for text in caplog.messages)
