@@ -150,3 +150,31 @@ async def test_a_list_of_commands_holds_no_secrets() -> None:
         async with httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers) as client:
             (entry,) = (await client.get(f"/commands?team_id={team}")).json()
         assert (entry["trigger"], entry["token"], entry["url"]) == ("go", "", "")
+
+
+class Away(Plugin):
+    """Sends who calls it to another server, and tells what that one is told."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str | None] = []
+
+    async def serve_http(self, request: Request, response: Response) -> None:
+        self.tokens.append(request.headers.get("Authorization"))
+        if request.path == "/there":
+            await response.text("arrived")
+        else:
+            await response.redirect(f"http://127.0.0.1:{request.host.partition(':')[2]}{request.prefix}/there")
+
+
+async def test_a_commands_token_goes_to_its_url_only() -> None:
+    """Where the URL sends the server on, the token stays behind."""
+    async with open_world() as world, world.running(Away()) as away, open_door(world.app, "127.0.0.1", 0) as url:
+        assert isinstance(away, Away)
+        team, far = world.seed.team.id, url.replace("127.0.0.1", "localhost")
+        command = await away.api.create_command(Command(team_id=team, trigger="go", url=f"{far}/plugins/{PLUGIN_ID}/x"))
+        ada, channel = world.seed.users["ada"].id, world.seed.channel.id
+        answer = await away.api.execute_slash_command(
+            CommandArgs(user_id=ada, team_id=team, channel_id=channel, command="/go")
+        )
+        assert answer.text == "arrived"
+        assert away.tokens == [f"Token {command.token}", None]
