@@ -31,6 +31,7 @@ from mm_plugin.host.options import HostOptions
 from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.wires import HostWire
 from mm_plugin.messages.manifest import Manifest
+from mm_plugin.serve_http.target import split_target
 
 __all__ = ("DevServer", "open_app", "open_devserver", "open_door", "open_doorway")
 
@@ -180,7 +181,7 @@ def _asgi_app(app: App) -> ASGIApp:
     rest: ASGIApp = rest_app(app)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        path = "" if scope["type"] == "lifespan" else str(scope["path"])
+        path = "" if scope["type"] == "lifespan" else split_target(str(scope["path"]))[0]
         if path.startswith("/plugins/"):
             await app.plugins.wait_restarted(path.split("/", 3)[2])
             await gateway(scope, receive, send)

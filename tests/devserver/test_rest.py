@@ -323,3 +323,15 @@ async def test_odd_values_are_no_failures(method: str, path: str, body: str, sta
     """Numbers that no page has and text that no message holds are answered like any other wrong value."""
     async with open_site() as site:
         assert (await site.admin.request(method, path, content=body)).status_code == status
+
+
+async def test_a_plugin_is_found_by_a_whole_url() -> None:
+    """A request line may hold the absolute form, as clients of proxies send it (RFC 9112, section 3.2.2)."""
+    async with open_site() as site:
+        port = int(site.url.rpartition(":")[2])
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            target = f"{site.url}/plugins/{PLUGIN_ID}/page?x=1"
+            await stream.send(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join([piece async for piece in stream])
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"GET /page by nobody" in answer
