@@ -47,6 +47,11 @@ http2_stream_window_octets = 512 * 1024
 http2_connection_window_octets = 16 * 1024 * 1024
 #: Longest frame payload we accept: the protocol's default.
 http2_frame_octets = 16_384
+#: Shortest DATA payload that is handed on as a view of what the socket gave; a shorter one is copied, which is cheaper.
+http2_viewed_octets = 4_096
+#: Who keeps a view copies it where it is less than this part of what it keeps alive: a peer can then make us hold five
+#: times what its windows allow, and a full frame of a full read, less its message's prefix, need not be copied.
+kept_view_part = 1 / 5
 #: Octets of one header block with its CONTINUATION frames (RFC 9113, section 10.5.1).
 http2_header_block_octets = 16_384
 #: Decoded octets of one header list, counted as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
@@ -235,6 +240,11 @@ handshake_line_octets = 16_384
 stderr_tail_lines = 200
 #: What is kept of each of these lines.
 stderr_tail_characters = 2_000
+
+# -- the manifest ---------------------------------------------------------------------------------------------
+
+#: plugin.json; the longest published ones have some tens of KiB, nearly all of it their settings schema.
+manifest_octets = 4 * 1024 * 1024
 
 # -- the development server -----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Job:    watch a bundle's folder, leave out what no author writes, and hand on what has changed since the last look.
 Layer:  devserver, over watchfiles (extra ``dev``), imported when the watching starts.
 Output: sets of paths, relative to the bundle.
-Errors: none of its own; those of watchfiles where the system cannot watch.
+Errors: ConfigurationError where the system cannot watch.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ import anyio
 from anyio.abc import TaskStatus
 
 from mm_plugin import limits
+from mm_plugin.exceptions import ConfigurationError
 
 __all__ = ("Changes", "is_source", "watch_bundle")
 
+#: What SQLite puts beside a database.
+_SQLITE_ENDS = ("-wal", "-shm", "-journal")
 _FOLDERS = {
     "__pycache__", ".git", ".hg", ".svn", ".tox", ".nox", ".idea", ".vscode", "node_modules",
     ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
@@ -90,9 +93,12 @@ async def watch_bundle(
         bundle: The bundle's folder.
         ignored: Further files that do not count, with what SQLite puts beside them.
         patterns: Further names that do not count; see ``is_source``.
+
+    Raises:
+        ConfigurationError: The system cannot watch the folder; raised in the body's place, which is cancelled.
     """
     root = bundle.resolve()  # noqa: ASYNC240 - once, before anything runs
-    beside = tuple(str(path.resolve()) for path in ignored)
+    beside = frozenset(f"{path.resolve()}{end}" for path in ignored for end in ("", *_SQLITE_ENDS))
     changes = Changes()
     try:
         async with anyio.create_task_group() as tasks:
@@ -107,7 +113,7 @@ async def watch_bundle(
 
 async def _watch(
     root: Path,
-    ignored: tuple[str, ...],
+    ignored: frozenset[str],
     patterns: tuple[str, ...],
     changes: Changes,
     *,
@@ -117,6 +123,7 @@ async def _watch(
 
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would tell of every change
     stop = anyio.Event()
+    trouble: OSError | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_set_when_cancelled, stop)
         watching = awatch(
@@ -127,12 +134,21 @@ async def _watch(
             debounce=limits.devserver_busy_files_ms,
             ignore_permission_denied=True,
         )
-        async with aclosing(watching):
-            # The watch begins with the first step of the loop, before anybody else has a turn.
-            task_status.started()
-            async for found in watching:
-                paths = [Path(name) for _, name in found if not name.startswith(ignored)]
-                changes.add(path.relative_to(root) for path in paths if is_source(path, root, patterns))
+        try:
+            async with aclosing(watching):
+                # The watch begins with the first step of the loop, before anybody else has a turn.
+                task_status.started()
+                async for found in watching:
+                    paths = [Path(name) for _, name in found if name not in ignored]
+                    changes.add(path.relative_to(root) for path in paths if is_source(path, root, patterns))
+        except OSError as error:
+            trouble = error  # raised below, where no group wraps it
+        tasks.cancel_scope.cancel()
+    if trouble is not None:
+        raise ConfigurationError(
+            f"{root}: cannot be watched: {trouble.strerror or trouble}; raise the system's limit (Linux: "
+            "fs.inotify.max_user_watches), or leave watching with --no-reload"
+        ) from trouble
 
 
 async def _set_when_cancelled(stop: anyio.Event) -> None:

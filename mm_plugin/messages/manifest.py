@@ -9,13 +9,16 @@ Errors: ManifestError, one sentence with file, line, field (dotted path) and wha
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn, cast
 
+from mm_plugin import limits
 from mm_plugin.exceptions import ManifestError
 from mm_plugin.messages.manifest_text import ManifestText, decode_json, decode_yaml, kind_of
 from mm_plugin.types import JSONObject
@@ -123,7 +126,7 @@ def load_manifest(bundle: Path) -> Manifest:
     for name in (FILE_NAME, *_YAML_NAMES):
         path = bundle / name
         try:
-            octets = path.read_bytes()
+            octets = _read(path)
         except FileNotFoundError:
             continue
         except NotADirectoryError:
@@ -134,6 +137,22 @@ def load_manifest(bundle: Path) -> Manifest:
     if not bundle.is_dir():
         raise ManifestError(f"{bundle}: expected the folder of a plugin, found no such folder")
     raise ManifestError(f"{bundle / FILE_NAME}: no such file; the root of a plugin must hold {FILE_NAME}")
+
+
+def _read(path: Path) -> bytes:
+    """Return a file's content; what is no file is not waited for, and what has no end not read.
+
+    Raises:
+        ManifestError: It is no file, or too long.
+        OSError: It cannot be read.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ManifestError(f"{path}: cannot be read: it is no file")
+        octets = file.read(limits.manifest_octets + 1)
+    if len(octets) > limits.manifest_octets:
+        raise ManifestError(f"{path}: is over {limits.manifest_octets:,} octets; a manifest is a small text")
+    return octets
 
 
 def parse_manifest(octets: bytes, *, where: str = FILE_NAME) -> Manifest:
@@ -162,7 +181,7 @@ def parse_manifest(octets: bytes, *, where: str = FILE_NAME) -> Manifest:
         version=root.version("version"),
         min_server_version=root.version("min_server_version"),
         server=_server(root.section("server")),
-        settings_schema=root.mapping("settings_schema"),
+        settings_schema=_settings_schema(root),
         props=root.mapping("props"),
         warnings=tuple(_unknown_fields(root)),
     )
@@ -188,6 +207,20 @@ def _meant(path: str, name: str) -> str:
     return ""
 
 
+def _settings_schema(root: _Section) -> JSONObject:
+    """Return the schema as it is; its list of settings is what the server, and the stand-in, go through."""
+    schema = root.section("settings_schema")
+    if schema is None:
+        return _empty()
+    for number, setting in enumerate(schema.sequence("settings"), 1):
+        if not isinstance(setting, dict):
+            schema.wrong("settings", f"expected an object as setting {number}, found {kind_of(setting)}")
+        key = cast("dict[str, object]", setting).get("key", "")
+        if not isinstance(key, str):
+            schema.wrong("settings", f"expected text as key of setting {number}, found {kind_of(key)}")
+    return root.mapping("settings_schema")
+
+
 def _server(section: _Section | None) -> ManifestServer | None:
     if section is None:
         return None
@@ -199,7 +232,8 @@ def _server(section: _Section | None) -> ManifestServer | None:
         python=_python(section.section("python")),
     )
     if not server.executable and not server.executables:
-        section.wrong("executable", "expected the path of the program inside the bundle, such as plugin.py")
+        misspelt = section.misspelt("executable", "executables")
+        section.wrong("executable", f"expected the path of the program inside the bundle, such as plugin.py{misspelt}")
     return server
 
 
@@ -242,8 +276,17 @@ class _Section:
         if not isinstance(value, str):
             self.wrong(name, f"expected text, found {kind_of(value)}")
         if required and not value.strip():
-            self.wrong(name, f"is missing; expected {required}")
+            self.wrong(name, f"is missing; expected {required}{self.misspelt(name)}")
         return value
+
+    def misspelt(self, *names: str) -> str:
+        """Return, as the end of a sentence, which unknown field may be the one that is missing."""
+        from difflib import get_close_matches
+
+        for found in self.names:
+            if found not in FIELDS[self.path] and get_close_matches(found.lower(), names, cutoff=0.7):
+                return f"; is {found} meant for it?"
+        return ""
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name)
@@ -264,6 +307,14 @@ class _Section:
         if not isinstance(value, dict):
             self.wrong(name, f"expected an object, found {kind_of(value)}")
         return MappingProxyType(cast("dict[str, None]", value))
+
+    def sequence(self, name: str) -> list[object]:
+        value = self._fields.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.wrong(name, f"expected a list, found {kind_of(value)}")
+        return cast("list[object]", value)
 
     def section(self, name: str) -> _Section | None:
         value = self._fields.get(name)

@@ -7,6 +7,7 @@ Errors: ManifestError with file and line.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -62,9 +63,14 @@ def decode_json(octets: bytes, where: str) -> ManifestText:
     Raises:
         ManifestError: It is no JSON object in UTF-8.
     """
+    if octets.startswith(codecs.BOM_UTF8):
+        raise ManifestError(
+            f"{where}: line 1: begins with a byte order mark, which is no JSON; save it as UTF-8 without"
+        )
     text = _utf_8(octets, where)
     try:
         value: object = json.loads(text, parse_constant=_no_constant)
+        _refuse_halves(value)
     except json.JSONDecodeError as error:
         raise ManifestError(f"{where}: line {error.lineno}, column {error.colno}: bad JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:  # a number too long, NaN, nesting too deep
@@ -97,6 +103,7 @@ def decode_yaml(octets: bytes, where: str) -> ManifestText:
         _refuse_aliases(root, where)
         value: object = None if root is None else loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType]
         value = json.loads(json.dumps(value, allow_nan=False))
+        _refuse_halves(value)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
@@ -139,6 +146,14 @@ def _object(value: object, where: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ManifestError(f"{where}: expected an object with the plugin's id, found {kind_of(value)}")
     return cast("dict[str, object]", value)
+
+
+def _refuse_halves(value: object) -> None:
+    """Raise where a text holds what no file, message or terminal can."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair, such as \\ud800, is no character") from None
 
 
 def _no_constant(name: str) -> NoReturn:

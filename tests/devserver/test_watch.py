@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from mm_plugin.devserver.watch import Changes, is_source, watch_bundle
+from mm_plugin.exceptions import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,26 @@ async def test_changes_are_told_from_the_first_moment(tmp_path: Path) -> None:
         await wait_for(changes, "sub")
         (tmp_path / "sub" / "deep.py").write_text("x = 3")
         await wait_for(changes, "sub/deep.py")
+
+
+async def test_only_the_ignored_file_itself_is_left_out(tmp_path: Path) -> None:
+    """A file whose name only begins like that of an ignored one counts; what SQLite puts beside the latter does not."""
+    async with watch_bundle(tmp_path, ignored=[tmp_path / "state"]) as changes:
+        for name in ("state", "state-wal", "state-shm", "state-journal", "state.py", "state_of_things.py"):
+            (tmp_path / name).write_text("x = 1")
+        assert await wait_for(changes, "state.py", "state_of_things.py") == {"state.py", "state_of_things.py"}
+
+
+async def test_a_folder_that_cannot_be_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system watches no more folders, the sentence says what to do, and arrives as it is."""
+
+    def refuse(*_paths: object, **_options: object) -> None:
+        raise OSError(28, "OS file watch limit reached")
+
+    monkeypatch.setattr("watchfiles.main.RustNotify", refuse)
+    with pytest.raises(ConfigurationError, match=r"cannot be watched: OS file watch limit reached; .*--no-reload"):
+        async with watch_bundle(tmp_path):
+            await anyio.sleep_forever()
 
 
 async def test_the_watch_ends_at_once(tmp_path: Path) -> None:

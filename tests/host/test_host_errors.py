@@ -18,6 +18,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError, HandshakeError, ManifestError, PluginStartError
 from mm_plugin.host.faults import parse_faults
 from mm_plugin.host.find import find_interpreter
@@ -136,6 +137,19 @@ async def _unreadable(folder: Path) -> str:
     return await error_of(folder)
 
 
+@case("the manifest is no file")
+async def _pipe(folder: Path) -> str:
+    os.mkfifo(folder / "plugin.json")
+    return await error_of(folder)
+
+
+@case("the manifest is endless")
+async def _endless(folder: Path) -> str:
+    with (folder / "plugin.json").open("wb") as file:
+        file.truncate(limits.manifest_octets + 1)
+    return await error_of(folder)
+
+
 @case("YAML without PyYAML")
 async def _no_pyyaml(folder: Path) -> str:
     (folder / "plugin.yaml").write_text("id: x.y.z")
@@ -145,6 +159,14 @@ async def _no_pyyaml(folder: Path) -> str:
 
 
 manifest_case("it is not UTF-8", b'{"id": "\xff"}')
+manifest_case("it begins with a byte order mark", b'\xef\xbb\xbf{"id": "com.example.x", "name": "x"}')
+manifest_case("it holds half a character", r'{"id": "com.example.x", "name": "\ud800"}')
+manifest_case("id or name is misspelt", '{"ID": "com.example.x", "name": "x"}')
+manifest_case("settings are no list", '{"id": "com.example.x", "name": "x", "settings_schema": {"settings": 5}}')
+manifest_case("a setting is no object", '{"id": "com.example.x", "name": "x", "settings_schema": {"settings": ["a"]}}')
+manifest_case(
+    "a setting's key is no text", '{"id": "com.example.x", "name": "x", "settings_schema": {"settings": [{"key": 1}]}}'
+)
 manifest_case("it is no JSON", '{"id": 1,}')
 manifest_case("it is no YAML", "a: [", "x/plugin.yaml")
 manifest_case("YAML says what JSON cannot", "a: .nan", "x/plugin.yaml")

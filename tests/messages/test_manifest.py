@@ -108,7 +108,7 @@ def test_wrong_field(fields: dict[str, object], sentence: str) -> None:
     [
         (b"", "plugin.json: line 1, column 1: bad JSON"),
         (b'{\n"id" 5}', "plugin.json: line 2, column 6: bad JSON"),
-        (b"\xef\xbb\xbf{}", "plugin.json: line 1, column 1: bad JSON"),
+        (b"\xef\xbb\xbf{}", "plugin.json: line 1: begins with a byte order mark"),
         (b'{\n"id": "\xff"}', "plugin.json: line 2: expected UTF-8, found octet 0xff"),
         (b'{"id": NaN}', "plugin.json: bad JSON: JSON has no NaN"),
         (b"[" * 100_000, "plugin.json: bad JSON"),
@@ -212,3 +212,20 @@ def test_any_unknown_field_is_told_once(more: dict[str, object]) -> None:
     found = parse(**more).warnings
     assert len(found) == len(more)
     assert len(parse(**more, warnings=1).warnings) == len(more) + 1
+
+
+def test_misspelt_executable_is_named() -> None:
+    """A manifest that is refused for what is missing says which unknown field may be meant for it."""
+    with pytest.raises(ManifestError, match=r"server\.executable: expected .*; is excutable meant for it\?"):
+        parse(server={"excutable": "plugin.py"})
+
+
+def test_byte_order_mark_in_yaml() -> None:
+    """YAML may begin with a byte order mark, as the server reads it too."""
+    assert parse_manifest(b"\xef\xbb\xbfid: com.example.x\nname: x\n", where="plugin.yaml").id == "com.example.x"
+
+
+def test_half_a_character_in_yaml() -> None:
+    """Half of a surrogate pair is refused in YAML as in JSON."""
+    with pytest.raises(ManifestError, match="half of a surrogate pair"):
+        parse_manifest(rb'{id: com.example.x, name: "\ud800"}', where="plugin.yaml")
