@@ -237,7 +237,12 @@ class GRPCChannel:
     async def _ready(self, deadline: float) -> ClientConnection:
         """Wait until the deadline for a connection with room for another call."""
         with anyio.CancelScope(deadline=deadline):
-            return await self._room()
+            try:
+                return await self._room()
+            except BaseException:
+                if self._connection is not None:
+                    self._connection.offer_room()  # whoever gives up leaves its turn to the next one
+                raise
         raise self._late()
 
     async def _room(self) -> ClientConnection:
@@ -247,8 +252,8 @@ class GRPCChannel:
             connection = self._connection
             if connection is None or not connection.usable:
                 await self._reconnect()
-            elif connection.http2.room <= 0:
-                await connection.room_changed.wait()
+            elif not connection.has_room:
+                await connection.wait_room()
             elif connection.http2.output_octets >= limits.http2_output_octets:
                 await connection.wait_output()
             else:

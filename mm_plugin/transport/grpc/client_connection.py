@@ -7,6 +7,7 @@ Layer:  transport/grpc, on the engine; channel.py decides when there is a connec
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import anyio
@@ -14,7 +15,6 @@ from anyio.lowlevel import current_token
 
 from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
-from mm_plugin.transport.grpc.bodies import Bell
 from mm_plugin.transport.grpc.client_calls import ClientCall, UnaryClientCall
 from mm_plugin.transport.grpc.engine import Engine
 from mm_plugin.transport.link import FailureKind
@@ -45,18 +45,18 @@ class ClientConnection(Engine):
     Attributes:
         new_event: As ``anyio.Event``.
         now: As ``anyio.current_time``.
-        room_changed: Rung when there may be room for another call, or never will be.
     """
 
     def __init__(self, byte_stream: ByteStream) -> None:
         super().__init__(byte_stream, Role.CLIENT)
-        self.room_changed = Bell()
         self._end_text = "the connection was closed here"
         backend = current_token().backend_class  # AnyIO's own functions look for it at every call
         self.new_event = backend.create_event
         self.now = backend.current_time
         self._watch = anyio.CancelScope()
         self._watched_until = math.inf
+        self._waiting: OrderedDict[anyio.Event, None] = OrderedDict()  # who waits for room, the first come first
+        self._woken = 0  # those of them for whom room is kept, since they have not run yet
 
     def begin(self) -> None:
         """Start to watch deadlines."""
@@ -65,13 +65,37 @@ class ClientConnection(Engine):
     @property
     def takes_calls(self) -> bool:
         """Whether a call can be opened now."""
-        http2 = self.http2
-        return not self.over and http2.room > 0 and http2.output_octets < limits.http2_output_octets
+        return not self.over and self.has_room and self.http2.output_octets < limits.http2_output_octets
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room for a call that nobody else has waited for."""
+        return self.http2.room > self._woken
 
     @property
     def usable(self) -> bool:
         """Whether new calls may be opened, now or when there is room."""
         return not (self.over or self.http2.draining or self.http2.terminated)
+
+    async def wait_room(self) -> None:
+        """Wait until there is room for a call, or never will be; whoever gives up has to call ``offer_room``.
+
+        As many are woken as there is room for: were it all of them each time, thousands would cost quadratic work.
+        """
+        turn = self.new_event()
+        self._waiting[turn] = None
+        try:
+            await turn.wait()
+        finally:
+            self._woken -= turn.is_set()
+            self._waiting.pop(turn, None)
+
+    def offer_room(self) -> None:
+        """Wake those who wait, as far as there is room, or all where there never will be any."""
+        while self._waiting and (self.has_room or not self.usable):
+            turn, _ = self._waiting.popitem(last=False)
+            turn.set()
+            self._woken += 1
 
     def open(self, call: StreamingClientCall, head: bytes) -> None:
         """Open the stream of a streaming call; there must be room."""
@@ -104,7 +128,7 @@ class ClientConnection(Engine):
 
     def call_closed(self) -> None:
         """Take note that a call has left; it may have been the last one."""
-        self.room_changed.ring()
+        self.offer_room()
         if self.http2.draining and not self.http2.streams:
             self.close_soon()
 
@@ -128,10 +152,10 @@ class ClientConnection(Engine):
             if isinstance(call := event.stream.user, ClientCall):
                 call.wake()
         elif isinstance(event, RoomChanged):
-            self.room_changed.ring()
+            self.offer_room()
         elif isinstance(event, GoAwayReceived):
             self._end_text = f"the peer closed the connection ({event.code.name}{event.text and ': ' + event.text})"
-            self.room_changed.ring()
+            self.offer_room()
             if not self.http2.streams:
                 self.close_soon()
         elif isinstance(event, ConnectionClosed):
@@ -143,4 +167,4 @@ class ClientConnection(Engine):
         for stream in list(self.http2.streams.values()):
             if isinstance(stream.user, ClientCall):
                 stream.user.fail(StatusCode.UNAVAILABLE, self._end_text, FailureKind.LOST)
-        self.room_changed.ring()
+        self.offer_room()
