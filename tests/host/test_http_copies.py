@@ -10,6 +10,7 @@ from mm_plugin import limits
 from mm_plugin.host.gateway import Gateway
 from mm_plugin.serve_http import Request, Response
 from mm_plugin.serve_http.asgi import ASGIConnection, Receive, Scope, Send, build_scope
+from mm_plugin.serve_http.exchange import HTTPHandler
 from mm_plugin.wire.serve_http.chunking import cut
 from tests.host.http_client import find_session
 from tests.serve_http.served import served
@@ -33,6 +34,11 @@ class Browser:
     def __init__(self) -> None:
         self.left = list(PIECES)
         self.received: list[object] = []
+
+    async def ask(self, handler: HTTPHandler) -> None:
+        """Send the request through the gateway to a handler."""
+        async with served(handler) as link:
+            await Gateway({"p": link}.get, find_session)(dict(SCOPE), self.receive, self.send)
 
     async def receive(self) -> MutableMapping[str, object]:
         await anyio.lowlevel.checkpoint()
@@ -62,8 +68,7 @@ async def test_a_body_is_not_copied_on_its_way_up_and_down() -> None:
             await response.write(piece)
 
     browser = Browser()
-    async with served(echo) as link:
-        await Gateway({"p": link}.get, find_session)(dict(SCOPE), browser.receive, browser.send)
+    await browser.ask(echo)
     assert same(read, PIECES)
     assert same(browser.received, PIECES)
 
@@ -85,8 +90,7 @@ async def test_a_mounted_apps_body_is_not_copied_either() -> None:
             await ASGIConnection(request, response).serve(app, scope, tasks)
 
     browser = Browser()
-    async with served(mounted) as link:
-        await Gateway({"p": link}.get, find_session)(dict(SCOPE), browser.receive, browser.send)
+    await browser.ask(mounted)
     assert same(read, PIECES)
     assert same(browser.received, PIECES)
 
@@ -100,8 +104,7 @@ async def test_a_body_of_one_piece_is_read_without_a_copy() -> None:
 
     browser = Browser()
     del browser.left[1:]
-    async with served(handler) as link:
-        await Gateway({"p": link}.get, find_session)(dict(SCOPE), browser.receive, browser.send)
+    await browser.ask(handler)
     assert same(read, PIECES[:1])
 
 
