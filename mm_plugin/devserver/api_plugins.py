@@ -23,9 +23,10 @@ class PluginsHandler(APIBase):
 
     async def enable_plugin(self, id: str) -> None:  # noqa: A002 - the wire's own name
         """Start a plugin that does not run, from its folder as it is now."""
+        self._check_known(id, "EnablePlugin")
         try:
             await self._app.host.enable(id)
-        except KeyError:
+        except KeyError:  # removed meanwhile
             raise _unknown(id, "EnablePlugin") from None
         except (ConfigurationError, PluginStartError) as error:
             raise failed(

@@ -55,7 +55,7 @@ class EphemeralPosts:
 
     def remove(self, user_id: str, post_id: str) -> None:
         """Take a post away from a user; one that is not there is no error."""
-        for post in [post for post in self._posts[user_id] if post.id == post_id]:
+        for post in [post for post in self._posts.get(user_id, ()) if post.id == post_id]:
             self._posts[user_id].remove(post)
 
     def seen_by(self, user_id: str, channel_id: str) -> list[Post]:

@@ -85,3 +85,13 @@ async def test_a_plugin_that_ends_itself_must_not_flood_the_server(monkeypatch: 
         monkeypatch.setattr("mm_plugin.limits.devserver_pending_events", 0)
         with pytest.raises(RateLimitedError):
             await api.disable_plugin("com.example.test")
+
+
+async def test_what_is_not_there_leaves_nothing_behind() -> None:
+    """Asking for plugins and users that do not exist takes no memory."""
+    async with open_world() as world, world.client() as api:
+        with pytest.raises(NotFoundError):
+            await api.enable_plugin("none")
+        await api.delete_ephemeral_post("nobody", "no post")
+        assert "none" not in world.app.host._turns
+        assert "nobody" not in world.app.ephemeral._posts
