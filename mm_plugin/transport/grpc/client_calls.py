@@ -193,8 +193,12 @@ class UnaryClientCall(ClientCall):
         finally:
             if not self.ended:
                 self.close()
-        if self.failure is not None:
-            raise self.failure
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback leads to this frame, and the frames hold the request
         try:
             return self._body.finish()
         except FramingError as error:

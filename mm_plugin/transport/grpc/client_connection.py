@@ -116,15 +116,18 @@ class ClientConnection(Engine):
         while True:
             with anyio.CancelScope(deadline=self._watched_until) as self._watch:
                 await anyio.sleep_forever()
-            now = self.now()
-            self._watched_until = math.inf
-            for stream in list(self.http2.streams.values()):
-                call = stream.user
-                if isinstance(call, UnaryClientCall):
-                    if call.deadline <= now:
-                        call.fail_deadline()
-                    else:
-                        self._watched_until = min(self._watched_until, call.deadline)
+            self._fail_late_calls()
+
+    def _fail_late_calls(self) -> None:
+        now = self.now()
+        self._watched_until = math.inf
+        for stream in list(self.http2.streams.values()):
+            call = stream.user
+            if isinstance(call, UnaryClientCall):
+                if call.deadline <= now:
+                    call.fail_deadline()
+                else:
+                    self._watched_until = min(self._watched_until, call.deadline)
 
     def call_closed(self) -> None:
         """Take note that a call has left; it may have been the last one."""
