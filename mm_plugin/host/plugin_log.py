@@ -71,6 +71,7 @@ class PluginLog:
 
     def __init__(self, plugin_id: str) -> None:
         self.logger = logging.getLogger(f"mm_plugin.host.plugin.{plugin_id}")
+        self._plugin_id = plugin_id
         self._tail: deque[str] = deque(maxlen=limits.stderr_tail_lines)
         self._crashing = False
 
@@ -90,9 +91,19 @@ class PluginLog:
             self._crashing = line.startswith((" ", "Current thread", "Thread", *_BETWEEN_CRASHES))
         else:
             self._crashing = line.startswith(_CRASHES)
-        readable = " ".join((message, *(f"{key}={value}" for key, value in fields.items())))
+        readable = self._readable(message, fields)
         self._tail.append(readable[: limits.stderr_tail_characters])
         self.logger.log(level, "%s", readable, extra={"fields": fields})
+
+    def _readable(self, message: str, fields: Mapping[str, object]) -> str:
+        """Return a record as people read it: no id twice, and a traceback in lines of its own."""
+        rest = {name: value for name, value in fields.items() if name != "traceback"}
+        if rest.get("plugin_id") == self._plugin_id:  # the logger's name says it
+            del rest["plugin_id"]
+        if str(rest.get("hook")) in message:
+            rest.pop("hook", None)
+        line = " ".join((message, *(f"{name}={value}" for name, value in rest.items())))
+        return f"{line}\n{fields['traceback']}" if "traceback" in fields else line
 
     def stdout_line(self, octets: bytes) -> None:
         """Take one line of standard output after the handshake, which belongs to nobody."""

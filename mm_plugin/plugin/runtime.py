@@ -146,7 +146,7 @@ class PluginRuntime:
         """Answer one HTTP request by the author's serve_http, with 404 where there is none."""
         from mm_plugin.serve_http.exchange import run_http
 
-        await run_http(exchange, self._serve_http_intercepted)
+        await run_http(exchange, self._serve_http_intercepted, log_failure=log_failure)
 
     async def _serve_http_intercepted(self, request: Request, response: Response) -> None:
         handler = partial(call_author, partial(self._serve_http, request, response), self._http_threads)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol, TypeAlias, cast
 
@@ -41,6 +41,10 @@ logger = logging.getLogger("mm_plugin.serve_http")
 HTTPHandler: TypeAlias = Callable[[Request, Response], Awaitable[None] | None]
 
 
+#: Logs what failed, why, and the fields of the record.
+LogFailure: TypeAlias = Callable[[str, Exception, Mapping[str, str]], None]
+
+
 class RunInThread(Protocol):
     """Runs a function in a worker thread; once cancelled it returns at once and leaves the thread to itself."""
 
@@ -53,12 +57,17 @@ async def _run_in_thread(function: Callable[[], None], /) -> None:
     await to_thread.run_sync(function, abandon_on_cancel=True)
 
 
+def _log_failure(what: str, error: Exception, fields: Mapping[str, str], /) -> None:
+    logger.error("%s", what, exc_info=error, extra=dict(fields))
+
+
 async def run_http(
     exchange: HTTPExchange,
     handler: HTTPHandler | None,
     *,
     max_body_octets: int | None = None,
     run_in_thread: RunInThread = _run_in_thread,
+    log_failure: LogFailure = _log_failure,
 ) -> None:
     """Answer one HTTP request with ``handler``; returns once the response has been finished or aborted.
 
@@ -80,6 +89,7 @@ async def run_http(
         max_body_octets: The longest body taken, unless the handler says otherwise. A declared length over it is
             answered with 413 before the handler runs or anything is read.
         run_in_thread: Runs blocking handlers.
+        log_failure: Logs a handler's failure.
     """
     if handler is None:
         await _send_page(exchange, 404)
@@ -100,7 +110,7 @@ async def run_http(
     with anyio.CancelScope(deadline=deadline), pieces, body_pieces:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_pump, exchange, pieces, body, name="HTTP pump")
-            tasks.start_soon(_respond, exchange, limited, body, tasks.cancel_scope, name="HTTP handler")
+            tasks.start_soon(_respond, exchange, limited, body, tasks.cancel_scope, log_failure, name="HTTP handler")
 
 
 def _handlers_deadline(deadline: float) -> float:
@@ -161,6 +171,7 @@ async def _respond(
     handler: Callable[[Request, Response], Awaitable[None]],
     body: RequestBody,
     both: anyio.CancelScope,
+    log_failure: LogFailure,
 ) -> None:
     """Run the handler, end the response and then cancel ``both`` tasks, of which only the pump still runs."""
     request, response = Request(exchange.head, body), Response(exchange)
@@ -171,13 +182,13 @@ async def _respond(
             await response.finish()
         ended = True
     except Exception as error:  # noqa: BLE001 - an author's code may raise anything; it must not end the link
-        ended = await _answer_failure(exchange, request, response, error)
+        ended = await _answer_failure(exchange, request, response, error, log_failure)
     except BaseException as error:
         if anyio.current_effective_deadline() == -math.inf:
             raise  # a cancellation, and not just one that the handler raised
         stray = RuntimeError(f"the handler raised {type(error).__name__}, which ends nothing here")
         stray.__cause__ = error
-        ended = await _answer_failure(exchange, request, response, stray)
+        ended = await _answer_failure(exchange, request, response, stray, log_failure)
     finally:
         if not ended:
             with anyio.move_on_after(limits.cleanup_s, shield=True):
@@ -185,7 +196,9 @@ async def _respond(
     both.cancel()
 
 
-async def _answer_failure(exchange: HTTPExchange, request: Request, response: Response, error: Exception) -> bool:
+async def _answer_failure(
+    exchange: HTTPExchange, request: Request, response: Response, error: Exception, log_failure: LogFailure
+) -> bool:
     """Log the failure and answer it with a page where that is still possible; tells whether the response has ended."""
     what = f"{request.method} {request.path}"
     reason = _alone(error)
@@ -198,8 +211,8 @@ async def _answer_failure(exchange: HTTPExchange, request: Request, response: Re
     else:
         context = exchange.head.context
         request_id = "" if context is None else context.request_id
-        extra = {"hook": "ServeHTTP", "request_id": request_id}
-        logger.error("hook ServeHTTP failed at %s", what, exc_info=error, extra=extra)
+        fields = {"hook": "ServeHTTP", **({"request_id": request_id} if request_id else {})}
+        log_failure(f"hook ServeHTTP failed at {what}", error, fields)
         status = 504 if isinstance(error, HookTimeoutError) else 500
     if not response.started:
         await _send_page(exchange, status)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import traceback
-from contextlib import suppress
 from typing import Any
 
 import anyio
 import pytest
 
+from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.results import Reject
+from mm_plugin.host.plugin_log import PluginLog
+from mm_plugin.messages.common import PluginContext, RequestContext
 from mm_plugin.plugin.background import OnCrash
 from mm_plugin.plugin.plugin import Plugin
-from mm_plugin.transport.link import CallFailure
+from mm_plugin.supervisor.logs import HCLogFormatter
+from mm_plugin.transport.link import HookCall, RequestContextFields, RequestHead
+from tests.contract.links import LINKS
+from tests.hooks.test_hook_outcomes import behind
 from tests.plugin.running import running
 
 HASH = "$2a$10$secret"
@@ -39,6 +44,9 @@ class Crashing(Plugin):
     async def message_will_be_posted(self, context: Any, post: Any) -> Any:
         return object()
 
+    async def serve_http(self, request: Any, response: Any) -> None:
+        self.screen({})
+
     def screen(self, known: dict[str, Reject]) -> Reject:
         return known[HASH]
 
@@ -56,8 +64,7 @@ async def test_the_headline_ends_with_the_authors_line(
 ) -> None:
     """It has type and place, from threads too, and never the error's text, which may quote a secret."""
     async with running(Crashing()) as run:
-        with suppress(CallFailure):
-            await run.call(hook)
+        await run.call(hook)
     record = error_in(caplog)
     place = record.getMessage().rpartition(f"{headline} at ")[2]
     assert place.startswith(f"{__file__}:")
@@ -80,8 +87,7 @@ async def test_the_traceback_begins_with_the_author(caplog: pytest.LogCaptureFix
 async def test_a_failure_outside_the_authors_code_has_no_line(caplog: pytest.LogCaptureFixture) -> None:
     """A wrong result has a type and all of its traceback."""
     async with running(Crashing()) as run:
-        with pytest.raises(Exception, match="could not answer"):
-            await run.call("MessageWillBePosted")
+        await run.call("MessageWillBePosted")
     record = error_in(caplog)
     assert record.getMessage().endswith("answers: HookResultError")
     assert record.exc_info
@@ -107,3 +113,51 @@ async def test_crashed_background_work_has_its_line(caplog: pytest.LogCaptureFix
     text = error_in(caplog).getMessage()
     assert f"KeyError at {__file__}:" in text
     assert HASH not in text
+
+
+@pytest.mark.parametrize("link", LINKS)
+async def test_the_record_of_http_is_like_the_others(link: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It has the author's line, and a traceback that begins with the author."""
+    head = RequestHead(method="GET", url="/path?token=hush", context=RequestContextFields(request_id="r1"))
+    async with behind(link, Crashing()) as host, host.open_http(head) as call:
+        await call.finish()
+        assert (await call.receive_head()).status == 500
+    record = error_in(caplog)
+    what, _, place = record.getMessage().partition(": KeyError at ")
+    assert what == "hook ServeHTTP failed at GET /path"
+    assert place.startswith(f"{__file__}:")
+    assert (record.__dict__["hook"], record.__dict__["request_id"]) == ("ServeHTTP", "r1")
+    assert record.exc_info
+    assert record.exc_info[2] is not None
+    assert [frame.name for frame in traceback.extract_tb(record.exc_info[2])] == ["serve_http", "screen"]
+
+
+async def test_the_host_shows_hook_and_request_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Of the line that the process writes people read each id once, and the traceback once, in lines of its own."""
+    request = hook_methods()["UserWillLogIn"].request(
+        context=RequestContext(plugin_id="com.example.guard", request_id="r1", session_id="s1", user_id="u1"),
+        plugin_context=PluginContext(request_id="r1", session_id="s1"),
+    )
+
+    class Formatting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(HCLogFormatter().format(record))
+
+    lines: list[str] = []
+    handler = Formatting()
+    logging.getLogger("mm_plugin.hooks").addHandler(handler)
+    try:
+        async with running(Crashing()) as run:
+            await run.runtime.handle_hook(HookCall(name="UserWillLogIn", request=request))
+    finally:
+        logging.getLogger("mm_plugin.hooks").removeHandler(handler)
+    (line,) = lines
+    caplog.clear()
+    PluginLog("com.example.guard").stderr_line(line.encode())
+    (record,) = caplog.records
+    headline, _, rest = record.getMessage().partition("\n")
+    for once in ("UserWillLogIn", "request_id=r1", "r1", "session_id=s1", "user_id=u1", "KeyError", " in screen"):
+        assert headline.count(once) == 1, headline
+    assert "com.example.guard" not in headline  # the logger's name says it
+    assert rest.startswith("Traceback (most recent call last):\n")
+    assert record.getMessage().count("Traceback") == 1

@@ -70,6 +70,18 @@ def test_records(caplog: pytest.LogCaptureFixture) -> None:
     assert log.tail == ("no %s id=7", "caf\ufffd")
 
 
+def test_a_line_says_nothing_twice(caplog: pytest.LogCaptureFixture) -> None:
+    """The logger's name says the plugin, the message its hook; other ids, hooks and plugins stay; the rest is below."""
+    caplog.set_level(logging.DEBUG, "mm_plugin")
+    log = PluginLog("com.example.x")
+    for message, fields in (
+        ("hook OnInstall failed", {"plugin_id": "com.example.x", "hook": "OnInstall", "traceback": "T\n  t"}),
+        ("asked", {"plugin_id": "com.example.y", "hook": "OnInstall"}),
+    ):
+        log.stderr_line(json.dumps({"@message": message, **fields}).encode())
+    assert caplog.messages == ["hook OnInstall failed\nT\n  t", "asked plugin_id=com.example.y hook=OnInstall"]
+
+
 def test_tail_is_bounded() -> None:
     """Only the last lines are kept, and of each only its beginning."""
     log = PluginLog("com.example.x")
