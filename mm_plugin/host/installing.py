@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from mm_plugin import limits
-from mm_plugin.exceptions import PluginStartError
+from mm_plugin.exceptions import ConfigurationError, PluginStartError
 from mm_plugin.host.find import machine_interpreter, requirements_to_install
 from mm_plugin.host.lines import LineSplitter
+from mm_plugin.host.python_version import check_python_version
 
 if TYPE_CHECKING:
     from mm_plugin.host.life import ProcessGuard
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ("installed_interpreter", "requirements_digest")
 
 _DONE = "installed"
+_NO_PYTHON = "The plugin has no Python to run with"
 _INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*([^\s#]+)", re.MULTILINE)
 
 
@@ -66,15 +68,14 @@ async def installed_interpreter(
 
     Raises:
         PluginStartError: It cannot be made; the text says at which step, ``stderr`` why.
-        ConfigurationError: There is no Python, or the manifest names what is not there.
-        OSError: The folder or the file cannot be used.
+        ConfigurationError: There is no Python, or one that the manifest does not want, or the manifest names what is
+            not there.
     """
     folder = options.environments
     requirements = None if folder is None else requirements_to_install(bundle, manifest)
     if folder is None or requirements is None:
         return None
     base = machine_interpreter(bundle, options.interpreter)
-    environment = folder / f"{manifest.id}-{requirements_digest(base, bundle, requirements)}"
     found: Path | Exception | None = None
     async with anyio.create_task_group() as tasks:
 
@@ -84,10 +85,15 @@ async def installed_interpreter(
 
         tasks.start_soon(cancel_at_stop)
         try:
+            if manifest.server is not None:  # before minutes are spent on an environment that will not do
+                await check_python_version(bundle, base, manifest.server.python_version)
+            environment = folder / f"{manifest.id}-{requirements_digest(base, bundle, requirements)}"
             runner = _Runner(manifest.id, bundle, guard)
             found = await _make(environment, base, requirements, runner, begin)
-        except (PluginStartError, OSError) as error:
+        except (PluginStartError, ConfigurationError) as error:
             found = error  # raised below, where no group can wrap it
+        except OSError as error:
+            found = PluginStartError(f"{_NO_PYTHON}: nothing can be kept in {folder}: {error}")
         tasks.cancel_scope.cancel()
     if isinstance(found, Exception):
         raise found
@@ -99,7 +105,7 @@ async def _make(
 ) -> Path:
     """Make an environment unless it is there, and return its interpreter."""
     interpreter, done = environment / "bin" / "python", environment / _DONE
-    async with _lock(environment):
+    async with _lock(environment, lambda: begin(requirements.name)):
         if done.exists() and os.access(interpreter, os.X_OK):
             return interpreter
         begin(requirements.name)
@@ -113,7 +119,9 @@ async def _make(
 
 def requirements_digest(base: Path, bundle: Path, requirements: Path) -> str:
     """Return what names the environment for a requirements file; files that it includes count too."""
-    octets = b"\0".join([os.fsencode(base), os.fsencode(bundle), *_contents(requirements, set())])
+    # What a link leads to counts too: after an upgrade of the machine's Python the old packages are of no use.
+    paths = (os.fsencode(path) for path in (base, base.resolve(), bundle))
+    octets = b"\0".join([*paths, *_contents(requirements, set())])
     return hashlib.sha256(octets).hexdigest()[:16]
 
 
@@ -130,15 +138,24 @@ def _contents(requirements: Path, seen: set[Path]) -> Iterator[bytes]:
 
 
 @asynccontextmanager
-async def _lock(environment: Path) -> AsyncGenerator[None]:
-    """Keep other hosts from making the same environment; the kernel lets go of the lock of a host that dies."""
+async def _lock(environment: Path, waits: Callable[[], None]) -> AsyncGenerator[None]:
+    """Keep other hosts from making the same environment; the kernel lets go of the lock of a host that dies.
+
+    Args:
+        environment: Its folder; the lock lies beside it.
+        waits: Called once where another host has it.
+    """
     environment.parent.mkdir(parents=True, exist_ok=True)
     with environment.with_name(f"{environment.name}.lock").open("w") as file:
+        is_told = False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                if not is_told:
+                    is_told = True
+                    waits()
                 await anyio.sleep(limits.host_install_poll_s)
         yield
 
@@ -164,8 +181,7 @@ class _Runner:
             code = await self._run([str(python), *arguments], tail)
         if code != 0:
             what = f"is not done after {limits.host_install_s:g} s" if code is None else f"ended with code {code}"
-            sentence = f"The plugin has no Python to run with: {trouble}: {arguments[1]} {what}"
-            raise PluginStartError(sentence, stderr=tuple(tail))
+            raise PluginStartError(f"{_NO_PYTHON}: {trouble}: {arguments[1]} {what}", stderr=tuple(tail))
 
     async def _run(self, command: list[str], tail: deque[str]) -> int:
         process = await anyio.open_process(

@@ -328,6 +328,12 @@ async def _no_environment(folder: Path) -> str:
     return await installation_error(folder, base="/bin/false")
 
 
+@case("its environment cannot be kept")
+async def _no_room(folder: Path) -> str:
+    (folder / "cache").touch()
+    return await installation_error(folder)
+
+
 @case("its requirements cannot be installed")
 async def _not_installed(folder: Path) -> str:
     return await installation_error(folder)

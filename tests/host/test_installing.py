@@ -1,5 +1,6 @@
 """Requirements are installed where the manifest asks and the host's owner allows it: real venv, real pip."""
 
+import fcntl
 import logging
 import os
 import subprocess
@@ -108,9 +109,9 @@ async def test_requirements_are_installed_once(tmp_path: Path, caplog: pytest.Lo
             tasks.start_soon(start)
     (environment,) = (path for path in (tmp_path / "cache").iterdir() if path.is_dir())
     assert lines_of("mm_plugin.host.plugin.com.example.x", caplog) == [f"{environment} 1.0"] * 4
-    assert [line for line in told if line] == [
+    assert {line for line in told if line} == {
         "Installing requirements.txt into a virtual environment of its own, once; this may take a while"
-    ]
+    }
     progress = lines_of("mm_plugin.host.install.com.example.x", caplog)
     assert progress[-1] == "Successfully installed tiny-1.0"
     assert sorted(path.name for path in bundle.iterdir()) == before  # nothing that a watch would see
@@ -152,6 +153,51 @@ async def test_what_pip_says_is_told_where_it_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_a_python_that_will_not_do_installs_nothing(tmp_path: Path) -> None:
+    """A version that the manifest does not want is told before anything is made."""
+    bundle = write_bundle(tmp_path / "bundle", TELLS, python=VENV, python_version=">=3.99")
+    write_requirements(bundle)
+    async with open_host(lambda _: NoAPI(), options=options_in(tmp_path)) as host:
+        with pytest.raises(PluginStartError, match=r"expected Python >=3\.99"):
+            await host.start(bundle)
+    assert not (tmp_path / "cache").exists()
+
+
+async def test_who_waits_for_another_host_is_told(tmp_path: Path) -> None:
+    """While another host makes the environment, the plugin's reason says what is going on."""
+    bundle = bundle_of(tmp_path)
+    digest = requirements_digest(Path(sys.executable), bundle, bundle / "requirements.txt")
+    (tmp_path / "cache").mkdir()
+    told = anyio.Event()
+
+    def note(plugin: RunningPlugin) -> None:
+        if plugin.reason.startswith("Installing requirements.txt"):
+            told.set()
+
+    with (tmp_path / "cache" / f"com.example.x-{digest}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with (
+            open_host(lambda _: NoAPI(), options=options_in(tmp_path), on_change=note) as host,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(host.start_all, [bundle])
+            with anyio.fail_after(20):
+                await told.wait()
+            await host.stop("com.example.x")
+
+
+def test_another_python_behind_a_link_is_another_environment(tmp_path: Path) -> None:
+    """An upgrade of the Python that a link leads to asks for a new environment."""
+    bundle = bundle_of(tmp_path)
+    digests: set[str] = set()
+    for name in ("python3.11", "python3.12"):
+        (tmp_path / name).touch()
+        (tmp_path / "python3").unlink(missing_ok=True)
+        (tmp_path / "python3").symlink_to(name)
+        digests.add(requirements_digest(tmp_path / "python3", bundle, bundle / "requirements.txt"))
+    assert len(digests) == 2
+
+
 async def test_a_stop_ends_an_installation(tmp_path: Path) -> None:
     """A plugin that is stopped while its requirements are being installed leaves no pip behind, and installs anew."""
     bundle = bundle_of(tmp_path)
