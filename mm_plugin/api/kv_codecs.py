@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from mm_plugin.api.kv_fields import fits, hints_of, refuse_hint
+from mm_plugin.messages.structs import plain_json
 from mm_plugin.types import JSONValue
 
 __all__ = ("INT", "JSON", "TEXT", "Codec", "DataclassCodec")
@@ -56,7 +57,12 @@ class _JSONCodec:
         try:
             _refuse_keys(value)
             return json.dumps(
-                value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True, default=_plain
+                value,
+                ensure_ascii=False,
+                allow_nan=False,
+                separators=(",", ":"),
+                sort_keys=True,
+                default=plain_json,
             ).encode()
         except RecursionError:
             raise ValueError("the value contains itself, or is nested too deeply for JSON") from None
@@ -173,13 +179,6 @@ def _refuse_keys(value: object) -> None:
             if not isinstance(key, str):
                 raise TypeError(f"the key {key!r} is {type(key).__name__} and would come back as text; use str")
             _refuse_keys(inside)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for inside in cast("Sequence[object]", value):
             _refuse_keys(inside)
-
-
-def _plain(value: object) -> object:
-    """Let json encode mappings that are no dict."""
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, object]", value))
-    raise TypeError(f"{type(value).__name__} is not a JSON value")

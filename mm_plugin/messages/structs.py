@@ -31,6 +31,7 @@ __all__ = (
     "fill_value",
     "json_object",
     "json_octets",
+    "plain_json",
     "python_of_value",
 )
 
@@ -152,7 +153,7 @@ def json_octets(value: Mapping[str, object] | bytes, where: str) -> bytes:
     if not _is_mapping(value):
         raise TypeError(f"{where} must be a mapping or bytes, not {type(value).__name__}")
     try:
-        text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain_json)
         return text.encode()
     except (TypeError, ValueError) as error:
         error_type = TypeError if isinstance(error, TypeError) else ValueError
@@ -226,8 +227,12 @@ def _number(number: float, where: str) -> float:
     return number
 
 
-def _plain(value: object) -> object:
-    """Let json encode mappings and sequences that are no dict and no list."""
+def plain_json(value: object) -> object:
+    """Let json encode mappings and sequences that are no dict and no list; for its parameter ``default``.
+
+    Raises:
+        TypeError: It is neither.
+    """
     if _is_mapping(value):
         return dict(value)
     if _is_sequence(value):

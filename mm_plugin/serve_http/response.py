@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from mm_plugin import limits
 from mm_plugin.exceptions import ResponseStateError
+from mm_plugin.messages.structs import plain_json
 from mm_plugin.serve_http.headers import ResponseHeaders
 from mm_plugin.transport.link import HTTPExchange, ResponseHead
 
 if TYPE_CHECKING:
     from mm_plugin.serve_http.events import EventStream
     from mm_plugin.serve_http.sync import SyncResponse
-    from mm_plugin.types import JSONValue
+    from mm_plugin.types import JSONInput
 
 __all__ = ("Response",)
 
@@ -149,15 +150,17 @@ class Response:
 
     # -- whole responses --------------------------------------------------------------------------------------
 
-    async def json(self, value: JSONValue, *, status: int | None = None) -> None:
-        """Answer with a value as JSON and finish.
+    async def json(self, value: JSONInput, *, status: int | None = None) -> None:
+        """Answer with a value as JSON and finish; typed dicts, and lists of them, are taken as they are.
 
         Raises:
             TypeError: JSON cannot say it; nothing was sent.
             ValueError: It is not finite, or holds itself; nothing was sent.
             ResponseStateError: The head has been sent.
         """
-        octets = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        octets = json.dumps(
+            value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=plain_json
+        ).encode()
         await self._send_whole(octets, "application/json", status)
 
     async def text(self, text: str, *, status: int | None = None) -> None:

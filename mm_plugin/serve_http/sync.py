@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mm_plugin.serve_http.request import Request
     from mm_plugin.serve_http.response import Response
     from mm_plugin.serve_http.target import Query
-    from mm_plugin.types import JSONValue
+    from mm_plugin.types import JSONInput, JSONValue
 
 __all__ = ("SyncEventStream", "SyncRequest", "SyncResponse")
 
@@ -82,7 +82,7 @@ class SyncResponse:
         """End the response as complete; see Response.finish."""
         from_thread.run(self._response.finish)
 
-    def json(self, value: JSONValue, *, status: int | None = None) -> None:
+    def json(self, value: JSONInput, *, status: int | None = None) -> None:
         """Answer with a value as JSON and finish; see Response.json."""
         from_thread.run(partial(self._response.json, value, status=status))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections import UserList
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -203,3 +204,10 @@ def test_codecs_are_at_the_front_door() -> None:
     assert (mm_plugin.INT, mm_plugin.JSON, mm_plugin.TEXT) == (INT, JSON, TEXT)
     assert cast("object", mm_plugin.DataclassCodec) is DataclassCodec
     assert cast("object", mm_plugin.Codec) is Codec
+
+
+def test_any_sequence_is_json() -> None:
+    """A sequence that is no list comes back as one, and its keys are looked at like all others."""
+    assert JSON.decode(JSON.encode({"a": UserList([1, MappingProxyType({"b": 2})])})) == {"a": [1, {"b": 2}]}
+    with pytest.raises(TypeError, match="str"):
+        JSON.encode(UserList([{1: 2}]))  # type: ignore[dict-item]

@@ -11,6 +11,7 @@ from mm_plugin._proto.post_pb2 import Post
 from mm_plugin._proto.websocket_pb2 import WebsocketBroadcast
 from mm_plugin.api.client import PluginAPIClient
 from mm_plugin.api.posting import reply
+from mm_plugin.serve_http.response import Response
 from mm_plugin.types import JSONObject, JSONValue
 
 
@@ -43,3 +44,13 @@ def block(api: PluginAPIClient) -> None:
     payload: Payload = {"count": 1}
     api.sync.save_plugin_config(payload)
     api.sync.log_info("text", {"payload": payload})
+
+
+async def answer(response: Response) -> None:
+    """An HTTP response takes what the API takes, and lists of it."""
+    payload: Payload = {"count": 1}
+    await response.json(payload)
+    await response.json([payload])
+    await response.json({"payloads": [payload]})
+    await response.json("text")
+    response.sync.json([payload])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from pathlib import Path
+from types import MappingProxyType
 
 import anyio
 import pytest
@@ -27,7 +29,16 @@ async def test_json_is_sent_whole() -> None:
     assert dict(answer.head.headers) == {"Content-Type": "application/json", "Content-Length": "14"}
 
 
-@pytest.mark.parametrize("value", [float("nan"), object()])
+async def test_any_mapping_and_sequence_is_json() -> None:
+    """What the type of the parameter promises is kept: mappings that are no dict, sequences that are no list."""
+
+    async def handler(request: Request, response: Response) -> None:
+        await response.json(MappingProxyType({"a": deque([1, MappingProxyType({})])}))
+
+    assert (await ask(handler)).body == b'{"a":[1,{}]}'
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {"a": b"octets"}])
 async def test_what_json_cannot_say_leaves_the_response_open(value: object) -> None:
     """Nothing was sent, so another answer can follow."""
 
