@@ -1,7 +1,7 @@
 """Cancel scopes that an author's code enters and never leaves: found at the edge of that code, and left in its stead.
 
 Job:    keep such a mistake one failed hook. AnyIO's asyncio backend would go on to fail in the task group around it and
-        end all other handlers with it; Trio repairs its own state, except for a nursery that is left with tasks in it.
+        end all other handlers with it; Trio repairs its own state, but fails a task that has left a nursery open.
 Layer:  hooks.
 Errors: LeakedScopeError.
 """
@@ -36,6 +36,28 @@ class _AsyncioBackend(Protocol):
     def current_task(self) -> object: ...
 
 
+class _CancelStatus(Protocol):
+    abandoned_by_misnesting: bool
+
+
+class _Nursery(Protocol):
+    _cancel_status: _CancelStatus
+
+
+class _TrioTask(Protocol):
+    _child_nurseries: list[_Nursery]
+
+
+class _TrioLowlevel(Protocol):
+    def current_task(self) -> _TrioTask: ...
+
+
+class _Trio(Protocol):
+    """What Trio offers no public way to: the nurseries that a task has open."""
+
+    lowlevel: _TrioLowlevel
+
+
 def leak_of(scope: anyio.CancelScope, error: BaseException) -> LeakedScopeError | None:
     """Tell whether leaving a scope failed because one inside of it was never left; both have been left then.
 
@@ -56,6 +78,7 @@ def leak_of(scope: anyio.CancelScope, error: BaseException) -> LeakedScopeError 
             scope.__exit__(None, None, None)
     elif isinstance(error, RuntimeError) and str(error).startswith("Cancel scope stack corrupted"):
         leaked = scope
+        _forget_nurseries()
     if leaked is None:
         return None
     failure = LeakedScopeError(
@@ -75,6 +98,15 @@ def _state_of_current_task() -> _TaskState | None:
         return backend._task_states.get(backend.current_task())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     except AttributeError:
         return None
+
+
+def _forget_nurseries() -> None:
+    """Take from the current Trio task the nurseries that it left open, or Trio would fail it as a whole when it ends.
+
+    Trio has cancelled their tasks when the scope around them was left; those end by themselves, their errors are lost.
+    """
+    nurseries = cast("_Trio", sys.modules["trio"]).lowlevel.current_task()._child_nurseries  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    nurseries[:] = [one for one in nurseries if not one._cancel_status.abandoned_by_misnesting]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _is_around(inner: anyio.CancelScope | None, outer: anyio.CancelScope) -> bool:

@@ -46,7 +46,27 @@ async def enter_two() -> None:
     await enter_and_cancel()
 
 
-LEAKS = (enter_only, enter_and_cancel, wait_beyond_the_deadline, enter_two)
+async def enter_group() -> None:
+    await anyio.create_task_group().__aenter__()
+
+
+async def enter_groups_with_tasks() -> None:
+    for _ in range(2):
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        tasks.start_soon(anyio.sleep_forever)
+        tasks.start_soon(crash_once_cancelled)
+    await anyio.lowlevel.checkpoint()
+
+
+async def crash_once_cancelled() -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        raise KeyError("left behind")
+
+
+LEAKS = (enter_only, enter_and_cancel, wait_beyond_the_deadline, enter_two, enter_group, enter_groups_with_tasks)
 
 
 def plugin_of(leak: Leak) -> Plugin:
