@@ -87,10 +87,14 @@ class HandlerTasks:
                 await self._await_end(tasks, name, work, run)
         else:
             await self._await_end(self._tasks, name, work, run)
-        if run.scope.cancel_called:
-            raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled") from run.error
-        if run.error is not None:
-            raise run.error
+        error, run.error = run.error, None
+        try:
+            if run.scope.cancel_called:
+                raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled") from error
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback leads to this frame and to the run: a cycle that holds the request
         if run.result is None:
             raise RuntimeError(f"{name}: the plugin stopped before its handler had finished")
         return run.result[0]
