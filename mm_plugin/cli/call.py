@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hook_json import answer_json, find_hook, hook_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
-from mm_plugin.cli.output import docs_code
+from mm_plugin.cli.output import docs_code, write_line
 from mm_plugin.cli.plugin_settings import read_settings
 from mm_plugin.devserver.server import DevServer, open_devserver
 from mm_plugin.exceptions import PluginAPIError
@@ -93,5 +93,5 @@ async def _call(server: DevServer, name: HookName, text: str, username: str) -> 
         return complain(f"{name} was answered with an error: {error}{docs_code(error)}", code=1)
     except CallFailure as failure:
         return complain(f"{name} failed: {failure}{docs_code(failure)}", code=1)
-    print(json.dumps(answer_json(answer), indent=2, ensure_ascii=False), flush=True)
+    write_line(json.dumps(answer_json(answer), indent=2, ensure_ascii=False))
     return 0

@@ -13,8 +13,9 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 from anyio.abc import TaskStatus
@@ -61,7 +62,7 @@ def host_options(
     """
     return HostOptions(
         interpreter=Path(sys.executable),
-        environments=_cache_folder() / "environments" if install else None,
+        environments=_environments() if install else None,
         debugger=True if debugger else None,
         environment={BACKEND: backend},
         log_level=log_level.upper(),
@@ -69,11 +70,15 @@ def host_options(
     )
 
 
-def _cache_folder() -> Path:
+def _environments() -> Path | None:
+    """Return the folder for environments in the user's cache; None for a user who has no home, as in containers."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(given):
-        return Path(given) / "mm-plugin"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "mm-plugin"
+    try:
+        home = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    except RuntimeError:
+        home = None
+    cache = Path(given) if os.path.isabs(given) else home
+    return None if cache is None else cache / "mm-plugin" / "environments"
 
 
 def run_until_signal(work: Callable[[], Awaitable[int]], *, backend: Backend, log_level: str) -> int:
@@ -89,6 +94,8 @@ def run_until_signal(work: Callable[[], Awaitable[int]], *, backend: Backend, lo
     """
     if importlib.util.find_spec(backend) is None:
         return complain(f"--backend {backend}: install it with: pip install 'mm-plugin[{backend}]'")
+    if isinstance(sys.stdout, TextIOWrapper):
+        cast("TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")  # names of files may be no text at all
     logging.basicConfig(level=log_level.upper(), format="%(levelname)-7s %(name)s: %(message)s")
     return anyio.run(_until_signal, work, backend=backend)
 

@@ -7,6 +7,8 @@ Output: standard output; as text, what is wrong goes to standard error.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,18 @@ if TYPE_CHECKING:
     from mm_plugin.host.state import PluginReport
     from mm_plugin.types import JSONValue
 
-__all__ = ("Output", "docs_code", "indented", "state_line")
+__all__ = ("Output", "docs_code", "indented", "state_line", "write_line")
+
+
+def write_line(text: str) -> None:
+    """Write to standard output; where nobody reads it any more, end the command as SIGTERM does, and say no more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        signal.raise_signal(signal.SIGTERM)
 
 
 class Output:
@@ -36,12 +49,12 @@ class Output:
     def say(self, text: str) -> None:
         """Write something that only people need."""
         if not self._as_json:
-            print(text, flush=True)
+            write_line(text)
 
     def event(self, name: str, /, **fields: JSONValue) -> None:
         """Write something that only programs need: a JSON object in one line, ``event`` first."""
         if self._as_json:
-            print(json.dumps({"event": name, **fields}), flush=True)
+            write_line(json.dumps({"event": name, **fields}))
 
     def state(self, plugin: RunningPlugin) -> None:
         """Tell programs of a change of a plugin's state."""

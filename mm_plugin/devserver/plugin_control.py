@@ -8,7 +8,7 @@ Errors: those of ``Host.start``.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +63,10 @@ class PluginControl:
         old_ids = [plugin.id for plugin in self._host.plugins.values() if plugin.bundle == bundle]
         with self._hold({*old_ids, new_id}):
             for old_id in old_ids:
-                await self.stop(old_id)
-                if old_id != new_id:
-                    await self._host.remove(old_id)
+                with suppress(KeyError):  # somebody else may take it away meanwhile
+                    await self.stop(old_id)
+                    if old_id != new_id:
+                        await self._host.remove(old_id)
             return await self._host.start(bundle)
 
     async def wait_restarted(self, plugin_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from mm_plugin.cli.loop import host_options
 from tests.cli.command import TIMEOUT_S, run, running, write_plugin
 
 BACKENDS = ("asyncio", "trio")
@@ -169,3 +171,39 @@ def test_the_commands_are_listed() -> None:
     for command in ("dev", "host", "call"):
         assert f"  {command}" in text
     assert "..." not in text.partition("Commands:")[2]
+
+
+def test_nobody_reads_the_output(tmp_path: Path) -> None:
+    """Where the reader of standard output is gone, the plugins are stopped in good order, without a traceback."""
+    bundle = write_plugin(tmp_path / "x", PLUGIN)
+    with running("host", bundle, "--port", "0") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        told = process.stderr.read()
+        assert process.wait(TIMEOUT_S) == 0
+    assert "Traceback" not in told
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    """A path that is not UTF-8 is shown, escaped, and its plugin runs."""
+    bundle = write_plugin(tmp_path / os.fsdecode(b"\xff"), PLUGIN.replace("run_plugin(Site)", "raise SystemExit(3)"))
+    (bundle / "plugin.py").unlink()
+    done = run("host", bundle, "--once")
+    assert done.returncode == 1
+    assert "\\udcff: server.executable: there is no file 'plugin.py' in the bundle" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no home, as in some containers, plugins run, and no environments are made."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert host_options("asyncio", "info").environments is None
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert host_options("asyncio", "info").environments == Path("/cache/mm-plugin/environments")
