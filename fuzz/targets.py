@@ -148,8 +148,14 @@ def _feed_whole_and_cut(role: Role, config: Config, octets: bytes, cut: int) -> 
 def _described(event: Event) -> str:
     """Return what an event says at any time: streams are live, so of them only the number."""
     values = ((each.name, getattr(event, each.name)) for each in fields(event))
-    said = (f"{name}={value.id if isinstance(value, Stream) else value!r}" for name, value in values)
+    said = (f"{name}={_said(value)}" for name, value in values)
     return f"{type(event).__name__}({', '.join(said)})"
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Stream):
+        return str(value.id)
+    return repr(bytes(value) if isinstance(value, memoryview) else value)
 
 
 def _check(connection: Connection, config: Config) -> None:

@@ -58,8 +58,8 @@ class UnaryBody:
         self._message: bytes | None = None
         self._reader: MessageReader | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Take the next piece.
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next piece; a long one may be a view of something that stays as it is.
 
         Raises:
             FramingError: The body is not one message within the limit, or is compressed as nobody has agreed.
@@ -71,7 +71,8 @@ class UnaryBody:
                 and data[0] == 0
                 and int.from_bytes(data[1:PREFIX_OCTETS]) == len(data) - PREFIX_OCTETS <= self._limit_octets
             ):
-                self._message = data[PREFIX_OCTETS:]  # nearly always: one whole message in one piece
+                # Nearly always: one whole message in one piece.
+                self._message = data[PREFIX_OCTETS:] if type(data) is bytes else bytes(data[PREFIX_OCTETS:])
                 return
             self._reader = MessageReader(self._limit_octets)
             self.in_pieces = True
@@ -119,8 +120,8 @@ class MessageQueue:
         self._bell = Bell()
         self._waiting = False
 
-    def feed(self, data: bytes, credit_octets: int) -> None:
-        """Take the next piece of the body."""
+    def feed(self, data: bytes | memoryview, credit_octets: int) -> None:
+        """Take the next piece of the body; a long one may be a view of something that stays as it is."""
         self._reader.feed(data)
         if self._waiting:
             self._credit(credit_octets)

@@ -88,7 +88,7 @@ class ClientCall:
         """Take note that the response's messages may be compressed."""
         raise NotImplementedError
 
-    def receive_data(self, data: bytes, credit_octets: int) -> None:
+    def receive_data(self, data: bytes | memoryview, credit_octets: int) -> None:
         """Take a piece of the body."""
         raise NotImplementedError
 
@@ -172,7 +172,7 @@ class UnaryClientCall(ClientCall):
         """Take note that the response may be compressed."""
         self._body.gzip = True
 
-    def receive_data(self, data: bytes, credit_octets: int) -> None:
+    def receive_data(self, data: bytes | memoryview, credit_octets: int) -> None:
         """Take a piece of the response."""
         self.connection.http2.consumed(self.stream, credit_octets)
         try:
@@ -228,7 +228,7 @@ class StreamingClientCall(ClientCall):
         """Take note that the responses may be compressed."""
         self._incoming.gzip = True
 
-    def receive_data(self, data: bytes, credit_octets: int) -> None:
+    def receive_data(self, data: bytes | memoryview, credit_octets: int) -> None:
         """Keep a piece of the response for whoever takes it."""
         self._incoming.feed(data, credit_octets)
 

@@ -106,7 +106,7 @@ class ServerCall(ABC):
         self.task: TaskHandle[None] | None = None
 
     @abstractmethod
-    def receive(self, data: bytes, credit_octets: int) -> None:
+    def receive(self, data: bytes | memoryview, credit_octets: int) -> None:
         """Take a piece of the request's body."""
 
     @abstractmethod
@@ -206,7 +206,7 @@ class UnaryCall(ServerCall):
         self._body = UnaryBody(bound.limit_octets)
         self._fault: tuple[CallFault, str] | None = None
 
-    def receive(self, data: bytes, credit_octets: int) -> None:
+    def receive(self, data: bytes | memoryview, credit_octets: int) -> None:
         """Take a piece of the request; one over the limit is answered from its prefix."""
         if self.stream.remote_open:  # nobody needs credit for the last piece
             self.connection.http2.consumed(self.stream, credit_octets)
@@ -331,7 +331,7 @@ class StreamingCall(ServerCall):
         """Take note that the requests may be compressed."""
         self.incoming.gzip = True
 
-    def receive(self, data: bytes, credit_octets: int) -> None:
+    def receive(self, data: bytes | memoryview, credit_octets: int) -> None:
         """Keep a piece of the request for the handler."""
         self.incoming.feed(data, credit_octets)
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum, unique
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mm_plugin import limits
 from mm_plugin.exceptions import RemoteProtocolError, StatusCode
 
 __all__ = ("PREFIX_OCTETS", "FramingError", "FramingFault", "Message", "MessageReader", "frame", "prefix", "read_unary")
@@ -26,6 +27,8 @@ PREFIX_OCTETS = 5
 
 _SMALL_OCTETS = 1_024  # a piece below is copied to others like it, until they are as long as a frame
 _GATHERED_OCTETS = 16_384
+_KEPT_PART = limits.kept_view_part
+_CUT_AHEAD = 16  # messages cut out before they are asked for: few enough that tiny ones cost nothing to speak of
 
 
 @unique
@@ -108,31 +111,36 @@ def read_unary(body: bytes, limit_octets: int) -> Message:
     return Message(body[PREFIX_OCTETS:], flag == 1)
 
 
+_NONE: deque[Message] = deque()
+
+
 class MessageReader:
     """Finds messages in octets that come in pieces: ``feed`` a piece, then call ``next_message`` until it is None.
 
-    A message is copied once, out of the pieces it lies in. A length over the limit is refused as soon as its prefix is
-    there; after any fault nothing more is held.
+    A message is copied once, out of the pieces it lies in. Pieces may be views of something larger. One that would keep
+    much more alive than it holds is not kept: what it completes is cut out at once, the rest is copied. A length over
+    the limit is refused as soon as its prefix is there; after any fault nothing more is held.
 
     Args:
         limit_octets: Longest message taken.
     """
 
-    __slots__ = ("_compressed", "_fault", "_length", "_limit_octets", "_offset", "_pieces", "waiting_octets")
+    __slots__ = ("_compressed", "_cut", "_fault", "_length", "_limit_octets", "_offset", "_pieces", "waiting_octets")
 
     def __init__(self, limit_octets: int) -> None:
         self._limit_octets = limit_octets
-        #: Octets held that belong to no message handed out yet, without a prefix already read.
+        #: Octets held that belong to no message cut out yet, without a prefix already read.
         self.waiting_octets = 0
         # Pieces as they came; small ones are gathered, so that many of them cost no more than their octets.
-        self._pieces: deque[bytes | bytearray] = deque()
+        self._pieces: deque[bytes | bytearray | memoryview] = deque()
+        self._cut: deque[Message] = deque()  # cut out before they were asked for
         self._offset = 0  # in the first piece
         self._length = -1  # of the message whose prefix has been read
         self._compressed = False
         self._fault: FramingError | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Take the next piece of the body; after a fault it is dropped."""
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next piece of the body, a view only of what stays as it is; after a fault it is dropped."""
         if self._fault is not None or not data:
             return
         self.waiting_octets += len(data)
@@ -145,6 +153,8 @@ class MessageReader:
                 pieces.append(bytearray(data))
         else:
             pieces.append(data)
+            if type(data) is memoryview and _wasteful(data):
+                self._cut_ahead()
 
     def next_message(self) -> Message | None:
         """Return the next whole message; None where more octets are needed.
@@ -152,10 +162,13 @@ class MessageReader:
         Raises:
             FramingError: The next prefix is wrong or over the limit; raised again by every later call.
         """
+        if self._cut:
+            return self._cut.popleft()
         if self._fault is not None:
             raise self._fault
         if self._length < 0:
             if self.waiting_octets < PREFIX_OCTETS:
+                self._detach_rest()
                 return None
             flag, length = _PREFIX.unpack(self._take(PREFIX_OCTETS))
             try:
@@ -166,6 +179,7 @@ class MessageReader:
             self._length = length
             self._compressed = flag == 1
         if self.waiting_octets < self._length:
+            self._detach_rest()
             return None
         data = self._take(self._length)
         self._length = -1
@@ -187,6 +201,25 @@ class MessageReader:
         self._offset = offset
         return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
 
+    def _cut_ahead(self) -> None:
+        """Cut out the messages that the last piece, a wasteful one, completes, and copy what is left of it."""
+        cut, self._cut = self._cut, _NONE
+        try:
+            while len(cut) < _CUT_AHEAD and (message := self.next_message()) is not None:
+                cut.append(message)
+        except FramingError:
+            pass  # nothing is left then; it is raised again after the messages
+        self._cut = cut
+        self._detach_rest()
+        if self._pieces and type(self._pieces[-1]) is memoryview and _wasteful(self._pieces[-1]):
+            self._pieces[-1] = bytearray(self._pieces[-1])
+
+    def _detach_rest(self) -> None:
+        """Copy what is left of the first piece, where some of it is taken and the rest would be a wasteful one."""
+        if self._offset and _wasteful(rest := memoryview(self._pieces[0])[self._offset :]):
+            self._pieces[0] = bytearray(rest)
+            self._offset = 0
+
     def finish(self) -> None:
         """Check that the body may end here; call it when ``next_message`` has nothing more.
 
@@ -202,6 +235,12 @@ class MessageReader:
         self._fault = fault
         self._pieces.clear()
         self._offset = self.waiting_octets = 0
+
+
+def _wasteful(piece: memoryview) -> bool:
+    """Return whether a piece would keep much more alive than it holds."""
+    whole: Any = piece.obj
+    return len(piece) < _KEPT_PART * len(whole)
 
 
 def _check(flag: int, length: int, limit_octets: int) -> None:

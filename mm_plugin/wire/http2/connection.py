@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mm_plugin import limits
 from mm_plugin.exceptions import LocalProtocolError
 from mm_plugin.wire.http2.closed_streams import Ending
 from mm_plugin.wire.http2.config import Config, Role
@@ -36,6 +37,7 @@ from mm_plugin.wire.http2.message_frames import MessageFrames
 __all__ = ("Connection",)
 
 _GOAWAY_TEXT_OCTETS = 256
+_VIEWED_OCTETS = limits.http2_viewed_octets
 
 
 class Connection(MessageFrames):
@@ -133,7 +135,7 @@ class Connection(MessageFrames):
             at = self._complete_tail(data)
             if self._tail:
                 return
-        size, longest, unpack = len(data), self._frame_octets, FRAME_HEAD.unpack_from
+        size, longest, unpack, viewed = len(data), self._frame_octets, FRAME_HEAD.unpack_from, _VIEWED_OCTETS
         while size - at >= FRAME_HEAD_OCTETS:
             high, low, kind, flags, stream_id = unpack(data, at)
             length = high << 8 | low
@@ -143,10 +145,13 @@ class Connection(MessageFrames):
             end = start + length
             if end > size:
                 break
-            self._take_frame(kind, flags, stream_id & LARGEST_INT31, data[start:end])
+            if length >= viewed and kind == DATA:
+                self._take_frame(kind, flags, stream_id & LARGEST_INT31, memoryview(data)[start:end])
+            else:
+                self._take_frame(kind, flags, stream_id & LARGEST_INT31, data[start:end])
             at = end
         if at < size:
-            self._tail += data[at:]
+            self._tail += memoryview(data)[at:]
 
     def _complete_tail(self, data: bytes) -> int:
         """Complete the frame whose beginning waits, take it, and return how much of ``data`` that used."""
@@ -160,20 +165,23 @@ class Connection(MessageFrames):
         if length > self._frame_octets:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"frame of {length} octets")
         end = at + FRAME_HEAD_OCTETS + length - len(tail)
-        tail += data[at:end]
+        tail += memoryview(data)[at:end]
         if len(tail) == FRAME_HEAD_OCTETS + length:
-            payload = bytes(memoryview(tail)[FRAME_HEAD_OCTETS:])
-            tail.clear()
-            self._take_frame(kind, flags, stream_id & LARGEST_INT31, payload)
+            self._tail = bytearray()  # the old one is the frame's own from now on
+            payload = memoryview(tail)[FRAME_HEAD_OCTETS:]
+            viewed = kind == DATA and length >= _VIEWED_OCTETS
+            self._take_frame(kind, flags, stream_id & LARGEST_INT31, payload if viewed else bytes(payload))
         return end
 
-    def _take_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+    def _take_frame(self, kind: int, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
         if self._out_of_order:
             self._check_order(kind, flags, stream_id)
         try:
             if kind == DATA:
                 self._on_data(flags, stream_id, payload)
-            elif kind == HEADERS:
+                return
+            assert isinstance(payload, bytes)
+            if kind == HEADERS:
                 self._on_headers(flags, stream_id, payload)
             elif kind == CONTINUATION:
                 self._on_continuation(flags, stream_id, payload)

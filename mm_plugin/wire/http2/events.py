@@ -59,10 +59,13 @@ class DataReceived:
 
     Give ``credit_octets`` (the piece with its padding) to ``Connection.consumed`` once the application has taken
     the piece; until then it counts against the stream's window. The connection's credit was given on receipt.
+
+    A long piece is a view of what ``Connection.receive`` was given, so that nothing is copied here. Who keeps it keeps
+    all of that alive, and copies a piece that is only a small part of it.
     """
 
     stream: Stream
-    data: bytes
+    data: bytes | memoryview
     credit_octets: int
     end_stream: bool
 

@@ -66,7 +66,7 @@ class MessageFrames(ControlFrames):
         if not stream_id & 1 or (stream_id > self._last_id and not self._is_server):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which is not the client's")
         if flags & PADDED:
-            payload = _without_padding(payload)
+            payload = bytes(_without_padding(payload))
         own_parent = False
         if flags & PRIORITIZED:
             if len(payload) < 5:
@@ -174,7 +174,7 @@ class MessageFrames(ControlFrames):
 
     # -- data --
 
-    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+    def _on_data(self, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
         size = len(payload)
         self._credit_connection(size)
         stream = self.streams.get(stream_id)
@@ -230,7 +230,7 @@ class MessageFrames(ControlFrames):
             self._close(stream, Ending.ENDED)
 
 
-def _without_padding(payload: bytes) -> bytes:
+def _without_padding(payload: bytes | memoryview) -> bytes | memoryview:
     """Cut the padding off a padded frame (RFC 9113, section 6.1)."""
     if not payload:
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "padded frame without a pad length")

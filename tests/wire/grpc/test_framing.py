@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, strategies as st
 
 from mm_plugin.exceptions import StatusCode
+from mm_plugin.limits import socket_read_octets
 from mm_plugin.wire.grpc.framing import (
     PREFIX_OCTETS,
     FramingError,
@@ -15,6 +19,7 @@ from mm_plugin.wire.grpc.framing import (
     Message,
     MessageReader,
     frame,
+    prefix,
     read_unary,
 )
 
@@ -37,6 +42,10 @@ def read(pieces: list[bytes], limit_octets: int = LIMIT) -> tuple[list[Message],
     return found, None
 
 
+def body_of(sent: list[Message]) -> bytes:
+    return b"".join(frame(data, compressed=compressed) for data, compressed in sent)
+
+
 def split(body: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
     return [body[start:end] for start, end in pairwise(edges)]
@@ -45,7 +54,7 @@ def split(body: bytes, cuts: list[int]) -> list[bytes]:
 @given(messages, st.lists(st.integers(0, 1000), max_size=10))
 def test_any_split_gives_the_messages_back(sent: list[Message], cuts: list[int]) -> None:
     """What was framed is read again, wherever the body is cut."""
-    body = b"".join(frame(data, compressed=compressed) for data, compressed in sent)
+    body = body_of(sent)
     assert read(split(body, cuts)) == (sent, None)
 
 
@@ -55,6 +64,79 @@ def test_any_octets_read_alike_in_any_split(body: bytes, cuts: list[int]) -> Non
     whole = read([body])
     assert read([body[i : i + 1] for i in range(len(body))]) == whole
     assert read(split(body, cuts)) == whole
+
+
+@given(st.binary(max_size=80) | messages.map(body_of), st.lists(st.integers(0, 1000), max_size=10), st.data())
+def test_views_read_like_copies(body: bytes, cuts: list[int], data: st.DataObject) -> None:
+    """Pieces may be views of something larger, small parts of it or large ones, taken at once or later."""
+    reader = MessageReader(LIMIT)
+    found: list[Message] = []
+    fault = None
+    try:
+        for piece in split(body, cuts):
+            before, after = data.draw(st.sampled_from([(0, 0), (3, 0), (0, 40), (100, 9)]))
+            whole = bytes(before) + piece + bytes(after)
+            reader.feed(memoryview(whole)[before : before + len(piece)])
+            while data.draw(st.booleans()) and (message := reader.next_message()) is not None:
+                found.append(message)
+        while (message := reader.next_message()) is not None:
+            found.append(message)
+        reader.finish()
+    except FramingError as error:
+        fault = error.fault
+    assert (found, fault) == read([body])
+
+
+def held_by(readers: list[MessageReader], piece: Callable[[int], bytes | memoryview]) -> int:
+    """Return the octets that readers keep alive when each is given one piece."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number, reader in enumerate(readers):
+            reader.feed(piece(number))
+            if reader.waiting_octets < 1_000:  # a taker who finds nothing whole
+                assert reader.next_message() is None
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("octets", [1, 600, 4_096, 13_000, 13_200, 16_384, 65_536])
+def test_small_views_keep_nothing_large_alive(octets: int) -> None:
+    """What readers hold of reads that were mostly for others stays within five times what they were given."""
+    readers = [MessageReader(1 << 20) for _ in range(50)]
+    for reader in readers:
+        reader.feed(prefix(bytes(1 << 20)))
+        assert reader.next_message() is None
+    held = held_by(readers, lambda _: memoryview(bytes(socket_read_octets))[:octets])
+    assert held < 50 * (5 * octets + 600)
+
+
+def test_the_rest_of_a_view_keeps_nothing_large_alive() -> None:
+    """When the messages of a view have been taken, the beginning of the next one does not keep the view."""
+    reader = MessageReader(LIMIT)
+    read = frame(bytes(LIMIT)) * 1_000 + frame(b"next")[:-1]
+    tracemalloc.start()
+    try:
+        reader.feed(memoryview(bytearray(read)))
+        while reader.next_message() is not None:
+            pass
+        assert tracemalloc.get_traced_memory()[0] < 2_000
+    finally:
+        tracemalloc.stop()
+    reader.feed(b"t")
+    assert reader.next_message() == (b"next", False)
+
+
+def test_tiny_messages_of_a_view_are_not_all_made_at_once() -> None:
+    """A view full of empty messages that nobody takes costs its octets, not an object for each."""
+    readers = [MessageReader(LIMIT) for _ in range(10)]
+    held = held_by(readers, lambda _: memoryview(frame(b"") * 2_000 + bytes(socket_read_octets))[:10_000])
+    assert held < 10 * 20_000
+    for reader in readers:
+        for _ in range(2_000):
+            assert reader.next_message() == (b"", False)
+        assert reader.next_message() is None
 
 
 @given(st.binary(max_size=80))
