@@ -15,7 +15,13 @@ names = st.text("0123456789abcdefghijklmnopqrstuvwxyz_-.", min_size=1, max_size=
     lambda name: not is_reserved(name.encode()) and not name.endswith("-bin")
 )
 texts = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40).map(str.strip)
-pairs = st.one_of(st.tuples(names, texts), st.tuples(names.map(lambda name: name + "-bin"), st.binary(max_size=40)))
+pairs = st.one_of(
+    st.tuples(names, texts),
+    st.tuples(
+        names.map(lambda name: name + "-bin").filter(lambda name: not is_reserved(name.encode())),
+        st.binary(max_size=40),
+    ),
+)
 
 
 @given(st.lists(pairs, max_size=8))
