@@ -1,11 +1,11 @@
 """What the server is told when a handler cannot answer: the failure policy, put into a response or a status.
 
-Job:    turn (hook, policy, cause) into the response that carries the decision, or into the CallFailure that the server
-        reads as consent; write the one log record.
+Job:    turn (hook, policy, cause) into the response that carries the decision; write the one log record.
 Layer:  hooks.
-Output: a response message with status OK wherever the decision is "no": the Go host drops the response of a call
-        that ends otherwise, and lets the event pass.
-Errors: CallFailure, where the policy is ALLOW and the server takes a failed call for consent.
+Output: a response message with status OK, whatever the decision: the Go host drops the response of a call that ends
+        otherwise, and lets the event pass.
+Errors: CallFailure, where the call never reached its handler, the policy is ALLOW and the server takes a failed call
+        for consent: its sender then learns that it was too large, undecodable or late.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mm_plugin.exceptions import HookTimeoutError, PluginAPIError, StatusCode
+from mm_plugin.exceptions import PluginAPIError, StatusCode
 from mm_plugin.hooks.policy import FailurePolicy
 from mm_plugin.hooks.request_context import log_fields
 from mm_plugin.hooks.source_places import describe, from_author_on
@@ -59,7 +59,7 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
         request_id: The server's id of the request, "" where unknown.
 
     Raises:
-        CallFailure: The policy is ALLOW, and a failed call is how this hook says so.
+        CallFailure: The call never reached its handler, the policy is ALLOW, and the server reads a failed call so.
     """
     row = codec.row
     if isinstance(cause, PluginAPIError) and row.refusal is Refusal.ERROR:
@@ -77,8 +77,9 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
         if row.tells_cause:
             return codec.refuse(_describe(cause))
         return codec.refuse(_REASON if row.refusal is Refusal.REASON else _ERROR)
-    if row.allows_by_failing:
-        raise CallFailure(f"{row.name}: the plugin could not answer", code=_code_of(cause)) from cause
+    if row.allows_by_failing and isinstance(cause, CallFailure) and cause.kind is FailureKind.REFUSED:
+        # The handler never saw the call; the caller learns why, and lets things pass (design, decision 5).
+        raise CallFailure(f"{row.name}: the plugin could not answer", code=cause.code) from cause
     return codec.absent()
 
 
@@ -95,16 +96,6 @@ def _extra(row: HookRow, request_id: str) -> dict[str, str]:
     """Return the fields of a log record; what is not known is left out."""
     request_id = request_id or log_fields().get("request_id", "")
     return {"hook": str(row.name), **({"request_id": request_id} if request_id else {})}
-
-
-def _code_of(cause: Exception) -> StatusCode:
-    match cause:
-        case HookTimeoutError():
-            return StatusCode.DEADLINE_EXCEEDED
-        case CallFailure(kind=FailureKind.REFUSED):
-            return cause.code
-        case _:
-            return StatusCode.INTERNAL
 
 
 def _describe(cause: Exception) -> str:

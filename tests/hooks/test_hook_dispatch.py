@@ -112,10 +112,8 @@ async def test_failures_are_read_as_the_policy_says(
     assert record.__dict__["hook"] == row.name
     assert record.__dict__["request_id"] == "request_id"  # the RequestContext's where there is no plugin context
     assert record.exc_info is not None
-    if isinstance(answer, CallFailure):
-        assert answer.code is (StatusCode.DEADLINE_EXCEEDED if handler is hang else StatusCode.INTERNAL)
-        assert SECRET not in answer.text
-    elif not row.tells_cause:
+    assert not isinstance(answer, CallFailure)  # status OK: the response carries the decision
+    if not row.tells_cause:
         assert SECRET not in str(answer)
         assert "Traceback" not in str(answer)
 
@@ -233,16 +231,17 @@ async def test_a_group_of_errors_is_a_crash() -> None:
 # -- deadlines and cancellation -------------------------------------------------------------------------------
 
 
-async def test_a_handlers_own_timeout_is_no_missed_deadline() -> None:
-    """TimeoutError from the handler is a crash: INTERNAL, not DEADLINE_EXCEEDED."""
+async def test_a_handlers_own_timeout_is_no_missed_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    """TimeoutError from the handler is a crash, told as such in the log."""
 
     async def handler(*_: object) -> None:
         with anyio.fail_after(0):
             await anyio.sleep_forever()
 
-    answer = await outcome(HookName.MessageHasBeenPosted, handler)
-    assert isinstance(answer, CallFailure)
-    assert answer.code is StatusCode.INTERNAL
+    assert not isinstance(await outcome(HookName.MessageHasBeenPosted, handler), CallFailure)
+    (record,) = errors(caplog)
+    assert "TimeoutError" in record.getMessage()
+    assert "HookTimeoutError" not in record.getMessage()
 
 
 async def test_the_deadline_is_the_smaller_of_the_callers_less_a_margin_and_our_own() -> None:

@@ -180,10 +180,7 @@ async def test_failing_hooks_decide_over_the_wire(caplog: pytest.LogCaptureFixtu
         rejected = await host.call("UserWillLogIn", user=User(username="crash"))
         assert rejected.rejection_reason
         assert "nobody" not in rejected.rejection_reason
-        with pytest.raises(grpc.RpcError) as caught:
-            await host.call("MessageWillBePosted", post=Post(message="crash"))
-        assert code_of(caught.value) is grpc.StatusCode.INTERNAL
-        assert "nobody" not in str(caught.value)
+        assert (await host.call("MessageWillBePosted", post=Post(message="crash"))).ByteSize() == 0
         too_large = await host.call("UserWillLogIn", user=User(username="x" * 1_100_000))
         assert too_large.rejection_reason
         with pytest.raises(grpc.RpcError) as caught:
@@ -193,12 +190,11 @@ async def test_failing_hooks_decide_over_the_wire(caplog: pytest.LogCaptureFixtu
 
 
 async def test_cancelling_and_timing_out() -> None:
-    """A deadline of grpcio ends a hook, and its cancel reaches the handler."""
+    """A deadline of grpcio ends a hook, which is answered before it, and its cancel reaches the handler."""
     plugin = Guard()
     async with hosted(plugin) as host:
-        with pytest.raises(grpc.RpcError) as caught:
-            await host.call("MessageHasBeenPosted", timeout=0.2, post=Post(message="hang"))
-        assert code_of(caught.value) is grpc.StatusCode.DEADLINE_EXCEEDED
+        answer = await host.call("MessageHasBeenPosted", timeout=1.0, post=Post(message="hang"))
+        assert answer.ByteSize() == 0
         with anyio.fail_after(5):
             await plugin.cancelled.wait()
 
