@@ -17,9 +17,26 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mm_plugin import limits
 from mm_plugin.transport.grpc.addresses import connector_to, parse_target
 from mm_plugin.transport.grpc.channel import GRPCChannel
-from mm_plugin.transport.grpc.handlers import Handler
+from mm_plugin.transport.grpc.handlers import Handler, Streaming
 from mm_plugin.transport.grpc.server import GRPCServer
 from mm_plugin.transport.grpc.sockets import SocketListener
+from mm_plugin.transport.grpc.streams import ServerStream
+
+BytesStream: TypeAlias = ServerStream[bytes, bytes]
+
+PATH = "/test.Echo/Stream"
+UNARY = "/test.Echo/Unary"
+
+
+async def echo(stream: BytesStream) -> None:
+    """Answer each message with itself."""
+    async for message in stream:
+        await stream.send_message(message)
+
+
+def streaming(func: object) -> dict[str, Handler]:
+    """Return a streaming handler of octets under ``PATH``."""
+    return {PATH: Streaming(func, bytes, bytes)}  # type: ignore[arg-type]
 
 
 class MemoryEnd(ByteStream):

@@ -9,26 +9,9 @@ from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Streaming, Unary
-from mm_plugin.transport.grpc.streams import ClientStream, ServerStream
+from mm_plugin.transport.grpc.streams import ClientStream
 
-from .conftest import Serve
-
-BytesStream = ServerStream[bytes, bytes]
-
-
-PATH = "/test.Echo/Stream"
-
-
-UNARY = "/test.Echo/Unary"
-
-
-async def echo(stream: BytesStream) -> None:
-    async for message in stream:
-        await stream.send_message(message)
-
-
-def streaming(func: object) -> dict[str, Handler]:
-    return {PATH: Streaming(func, bytes, bytes)}  # type: ignore[arg-type]
+from .conftest import PATH, UNARY, BytesStream, Serve, echo, streaming
 
 
 async def test_early_answer_to_an_endless_upload(serve: Serve) -> None:

@@ -14,24 +14,7 @@ from mm_plugin.transport.grpc.handlers import Handler, Streaming
 from mm_plugin.transport.grpc.streams import ServerStream
 from mm_plugin.transport.link import FailureKind
 
-from .conftest import Serve
-
-BytesStream = ServerStream[bytes, bytes]
-
-
-PATH = "/test.Echo/Stream"
-
-
-UNARY = "/test.Echo/Unary"
-
-
-async def echo(stream: BytesStream) -> None:
-    async for message in stream:
-        await stream.send_message(message)
-
-
-def streaming(func: object) -> dict[str, Handler]:
-    return {PATH: Streaming(func, bytes, bytes)}  # type: ignore[arg-type]
+from .conftest import PATH, BytesStream, Serve, echo, streaming
 
 
 async def test_ping_pong(serve_everywhere: Serve) -> None:
