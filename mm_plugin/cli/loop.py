@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from io import TextIOWrapper
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -28,6 +28,7 @@ from mm_plugin.settings import BACKEND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import TextIOWrapper
 
     from mm_plugin.types import Backend
 
@@ -94,7 +95,7 @@ def run_until_signal(work: Callable[[], Awaitable[int]], *, backend: Backend, lo
     """
     if importlib.util.find_spec(backend) is None:
         return complain(f"--backend {backend}: install it with: pip install 'mm-plugin[{backend}]'")
-    if isinstance(sys.stdout, TextIOWrapper):
+    with suppress(AttributeError):  # some replacements of it cannot
         cast("TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")  # names of files may be no text at all
     logging.basicConfig(level=log_level.upper(), format="%(levelname)-7s %(name)s: %(message)s")
     return anyio.run(_until_signal, work, backend=backend)
