@@ -173,9 +173,14 @@ def warm(port: int) -> None:
 
 
 class ServerProcess:
-    """A gRPC server of ours in a process of its own, and what it costs."""
+    """A gRPC server of ours in a process of its own, and what it costs.
+
+    Attributes:
+        warm_octets: Its memory once it had been warmed; 0 before.
+    """
 
     def __init__(self, backend: str, **limits: float) -> None:
+        self.warm_octets = 0
         command = [sys.executable, "-m", "tools.grpc_server", "--backend", backend]
         self._process = subprocess.Popen(
             [*command, *(f"{name}={value}" for name, value in limits.items())],
