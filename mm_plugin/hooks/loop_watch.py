@@ -29,7 +29,7 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin.hooks.source_places import OWN, authors_frame
-from mm_plugin.hooks.work_name import set_hook, work_in
+from mm_plugin.hooks.work_name import BACKGROUND, set_hook, work_in
 
 __all__ = ("LoopWatch",)
 
@@ -150,7 +150,8 @@ class LoopWatch:
 
     def _report(self, work: str, stack: list[traceback.FrameSummary]) -> None:
         at = authors_frame(stack)
-        place = (work, at.filename, at.name)
+        # Without the name of background work: authors may make one up for each piece, and we remember them all.
+        place = (work.partition(BACKGROUND)[0], at.filename, at.name)
         if place in self._told:
             return
         self._told.add(place)
@@ -194,7 +195,7 @@ def _find_work(frame: FrameType | None) -> tuple[str, list[traceback.FrameSummar
             work = work_in(context)
             if not work:
                 return None
-            work = work if work.startswith("background") else f"{_TASK_OF}{work}"
+            work = work if work.startswith(BACKGROUND) else f"{_TASK_OF}{work}"
         else:
             frames.append((frame, frame.f_lineno))
         frame = frame.f_back

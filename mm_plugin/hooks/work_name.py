@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from contextvars import Context, ContextVar
 
-__all__ = ("set_background", "set_hook", "work_in", "work_name")
+__all__ = ("BACKGROUND", "set_background", "set_hook", "work_in", "work_name")
 
-_BACKGROUND = "background work "
+#: What descriptions of background work have before its name.
+BACKGROUND = "background work "
 _current: ContextVar[str] = ContextVar("mm_plugin_work", default="")
 
 #: Say that this task handles a hook from now on; takes the hook's name.
@@ -19,7 +20,7 @@ set_hook = _current.set
 
 def set_background(name: str) -> None:
     """Say that this task does background work from now on."""
-    _current.set(f"{_BACKGROUND}{name}")
+    _current.set(f"{BACKGROUND}{name}")
 
 
 def work_name() -> str:
@@ -33,4 +34,4 @@ def work_in(context: Context) -> str:
 
 
 def _described(name: str) -> str:
-    return name if not name or name.startswith(_BACKGROUND) else f"hook {name}"
+    return name if not name or name.startswith(BACKGROUND) else f"hook {name}"

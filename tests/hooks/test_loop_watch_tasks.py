@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,34 @@ async def test_each_place_of_a_hook_is_reported_once(caplog: pytest.LogCaptureFi
     places = [record.getMessage().rpartition(" in ")[2].partition(";")[0] for record in warnings_in(caplog)]
     assert places[:2] == ["one", "other"]
     assert "one" not in places[2:]
+
+
+async def test_background_work_under_ever_new_names_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A name may be made up for each piece of work; neither the log nor what the watch remembers grows with them."""
+
+    class Naming(Plugin):
+        async def on_activate(self) -> None:
+            self.start_soon(self.work, name="piece 1")
+
+        async def work(self, number: int = 1) -> None:
+            await anyio.sleep(0.1)  # the heart beats between two of them
+            block_until_told(caplog)
+            until = time.monotonic() + 0.3
+            while time.monotonic() < until:
+                pass
+            if number < 3:
+                self.start_soon(partial(self.work, number + 1), name=f"piece {number + 1}")
+            else:
+                over.set()
+
+    over = anyio.Event()
+    with anyio.fail_after(60):
+        async with running(Naming()) as run:
+            await run.call("OnActivate")
+            await over.wait()
+    places = [record.getMessage().rpartition(" in ")[2].partition(";")[0] for record in warnings_in(caplog)]
+    assert places
+    assert len(places) == len(set(places))
 
 
 @pytest.mark.parametrize("ours", [True, False])
