@@ -11,6 +11,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from mm_plugin import limits
 from mm_plugin.devserver.accounts import public
 from mm_plugin.devserver.api_base import APIBase, needed
 from mm_plugin.devserver.errors import invalid, missing
@@ -127,8 +128,7 @@ class SharedChannelsHandler(APIBase):
         if share_if_not_shared and await self._store.shared_channels.get(channel_id) is None:
             await self.share_channel(SharedChannel(channel_id=channel_id, home="true", creator_id=user_id))
         await self._shared(channel_id, "InviteRemoteToChannel")
-        if await self._cursor(channel_id, remote_id) is None:
-            await self._set_cursor(channel_id, remote_id, 0, "")
+        await self._store.first_document(_invitation(channel_id, remote_id), {"time": 0, "post": ""})
 
     async def uninvite_remote_from_channel(self, channel_id: str, remote_id: str) -> None:
         """End that another side takes part in a channel."""
@@ -152,15 +152,22 @@ class SharedChannelsHandler(APIBase):
                 self._app.events.start_soon("OnSharedChannelsSyncMsg", partial(self._sync, channel_id, remote))
 
     async def _sync(self, channel_id: str, remote: RemoteCluster) -> None:
+        """Tell one plugin, page by page, as long as it takes whole pages."""
+        while await self._sync_page(channel_id, remote):
+            pass
+
+    async def _sync_page(self, channel_id: str, remote: RemoteCluster) -> bool:
+        """Tell one page; return whether it was taken whole, so that there may be another."""
         plugin = self._app.host.plugins.get(remote.plugin_id)
         cursor = await self._cursor(channel_id, remote.remote_id)
         if plugin is None or plugin.hooks is None or cursor is None:
-            return
+            return False
         time_ms, last_id = int(str(cursor["time"])), str(cursor["post"])
         values: tuple[SQLValue, ...] = (channel_id, time_ms, time_ms, last_id)
-        posts = await self._store.posts.find(_NEW, *values, order="update_at, id")
+        page = limits.devserver_page_entries
+        posts = await self._store.posts.find(_NEW, *values, order="update_at, id", limit=page)
         if not posts:
-            return
+            return False
         users = {post.user_id: await self._store.users.get(post.user_id) for post in posts}
         message: dict[str, JSONValue] = {
             "id": new_id(),
@@ -176,6 +183,7 @@ class SharedChannelsHandler(APIBase):
         done = [post for post in posts if post.update_at <= taken]
         if done:
             await self._set_cursor(channel_id, remote.remote_id, done[-1].update_at, done[-1].id)
+        return len(done) == page
 
     async def _cursor(self, channel_id: str, remote_id: str) -> JSONObject | None:
         return await self._store.get_document(_invitation(channel_id, remote_id))
@@ -185,7 +193,8 @@ class SharedChannelsHandler(APIBase):
             raise missing("app.shared_channel_remote.get.app_error", "The remote's part in the channel", where)
 
     async def _set_cursor(self, channel_id: str, remote_id: str, time_ms: int, post_id: str) -> None:
-        await self._store.put_document(_invitation(channel_id, remote_id), {"time": time_ms, "post": post_id})
+        # One that has been uninvited meanwhile stays so.
+        await self._store.replace_document(_invitation(channel_id, remote_id), {"time": time_ms, "post": post_id})
 
 
 def _invitation(channel_id: str, remote_id: str) -> str:

@@ -155,6 +155,12 @@ class Store:
         statement = "INSERT OR REPLACE INTO documents VALUES (?, ?)"
         await self._database.run(lambda db: db.execute(statement, (name, text)))
 
+    async def replace_document(self, name: str, value: Mapping[str, JSONValue]) -> None:
+        """Keep a JSON object in place of the one that a name has; a name that has none keeps none."""
+        text = json.dumps(value)
+        statement = "UPDATE documents SET json = ? WHERE name = ?"
+        await self._database.run(lambda db: db.execute(statement, (text, name)))
+
     async def first_document(self, name: str, value: Mapping[str, JSONValue]) -> dict[str, JSONValue]:
         """Keep a JSON object under a name that has none, and return what the name has then: of several, the first."""
         text = json.dumps(value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from mm_plugin import limits
 from mm_plugin.exceptions import NotFoundError, ValidationError
 from mm_plugin.messages.json_fields import SyncMessage
 from mm_plugin.messages.posts import Post
@@ -75,6 +77,51 @@ async def test_an_invited_plugin_is_told_what_is_new() -> None:
         await api.unregister_plugin_for_shared_channels(bridge.plugin_id)
         with pytest.raises(NotFoundError):
             await api.invite_remote_to_channel(channel, remote, ada)
+
+
+async def test_many_posts_are_told_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One synchronisation tells everything, but no more than a page at a time."""
+    monkeypatch.setattr(limits, "devserver_page_entries", 2)
+    async with open_world() as world, world.running(Bridge()) as bridge:
+        assert isinstance(bridge, Bridge)
+        api, ada, channel = bridge.api, world.seed.users["ada"].id, world.seed.channel.id
+        remote = await api.register_plugin_for_shared_channels()
+        await api.invite_remote_to_channel(channel, remote, ada, share_if_not_shared=True)
+        for number in range(5):
+            await api.create_post(Post(user_id=ada, channel_id=channel, message=str(number)))
+        await api.sync_shared_channel(channel)
+        with anyio.fail_after(20):
+            told = [len((await bridge.told.receive())[0]) for _ in range(3)]
+        assert told == [2, 2, 1]
+
+
+class Leaver(Plugin):
+    """Is uninvited while it is told what is new."""
+
+    def __init__(self) -> None:
+        self.left = anyio.Event()
+
+    async def on_shared_channels_sync_msg(self, sync_msg: SyncMessage, remote_cluster: RemoteCluster) -> SyncResponse:
+        await self.api.uninvite_remote_from_channel(str(sync_msg["channel_id"]), remote_cluster.remote_id)
+        self.left.set()
+        return SyncResponse(posts_last_update_at=2**50)
+
+
+async def test_who_is_uninvited_meanwhile_stays_so() -> None:
+    """The end of a synchronisation does not bring back who has left during it."""
+    async with open_world() as world, world.running(Leaver()) as leaver:
+        assert isinstance(leaver, Leaver)
+        api, ada, channel = leaver.api, world.seed.users["ada"].id, world.seed.channel.id
+        remote = await api.register_plugin_for_shared_channels()
+        await api.invite_remote_to_channel(channel, remote, ada, share_if_not_shared=True)
+        await api.create_post(Post(user_id=ada, channel_id=channel, message="one"))
+        await api.sync_shared_channel(channel)
+        with anyio.fail_after(20):
+            await leaver.left.wait()
+            while world.app.events._pending:
+                await anyio.lowlevel.checkpoint()
+        with pytest.raises(NotFoundError):
+            await api.uninvite_remote_from_channel(channel, remote)
 
 
 async def test_channels_are_shared_changed_and_unshared() -> None:
