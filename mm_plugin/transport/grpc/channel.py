@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from anyio.lowlevel import current_token
+from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
@@ -94,6 +94,8 @@ class GRPCChannel:
         self._authority = authority
         self._common_fields = encode(encode_metadata(metadata))
         self._limit_octets = message_limit_octets
+        self._checkpoint_if_cancelled = checkpoint_if_cancelled
+        self._now = anyio.current_time
         self._tasks: TaskGroup
         self._connection: ClientConnection | None = None
         self._attempt: _Attempt | None = None

@@ -47,3 +47,13 @@ async def test_a_deadline_that_has_passed_sends_nothing() -> None:
             assert await unary(channel) == b"good"
     (server,) = servers.connections
     assert [found.kind for found in server.frames if found.kind in {HEADERS, RST_STREAM}] == [HEADERS, HEADERS]
+
+
+async def test_a_channel_that_is_not_open() -> None:
+    """A call before the context is entered or after it is left fails as UNREACHABLE."""
+    async with channel_to(serve_well) as (_, servers):
+        channel = GRPCChannel(servers.connect)
+        assert (await failure(channel)).kind is FailureKind.UNREACHABLE
+        async with channel:
+            assert await unary(channel) == b"good"
+        assert (await failure(channel)).kind is FailureKind.UNREACHABLE
