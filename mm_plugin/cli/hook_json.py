@@ -18,6 +18,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.table import HOOK_TABLE
+from mm_plugin.messages.manifest_text import kind_of
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
@@ -41,7 +42,12 @@ def find_hook(text: str) -> HookName:
     if text not in names:
         spellings = {name.lower(): name for name in names}
         near = [spellings[name] for name in get_close_matches(text.lower(), spellings, n=3)]
-        raise ValueError(f"there is no hook {text!r}; " + (f"near are {', '.join(near)}" if near else "see the docs"))
+        all_names = ", ".join(str(row.name) for row in HOOK_TABLE.values())
+        raise ValueError(
+            f"there is no hook {text!r}; near are {', '.join(near)}"
+            if near
+            else f"there is no hook {text!r}; there are {all_names}"
+        )
     name = names[text]
     if name in _LIFECYCLE:
         raise ValueError(f"{name} is called by every start and stop; try it with: mm-plugin dev PATH --once")
@@ -93,7 +99,7 @@ def _check_names(values: Mapping[str, JSONValue], descriptor: Descriptor, where:
     """Make sure that every key is a field, in messages within messages too.
 
     Raises:
-        ValueError: One is not; near names are given.
+        ValueError: One is not (near names are given), or a message is no object.
     """
     for key, value in values.items():
         field = descriptor.fields_by_name.get(key)
@@ -107,6 +113,8 @@ def _check_names(values: Mapping[str, JSONValue], descriptor: Descriptor, where:
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, Mapping):
                 _check_names(item, inner, f"{where}.{key}")
+            elif item is not None:
+                raise ValueError(f"{where}.{key}: expected an object, found {kind_of(item)}")
 
 
 def _fill_ids(request: Message, ids: Mapping[str, str]) -> None:

@@ -51,6 +51,7 @@ def test_the_method_s_name_and_kept_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("Nope",), "there is no hook 'Nope'; there are OnActivate, "),
         (("MessageWilBePosted",), "there is no hook 'MessageWilBePosted'; near are MessageWillBePosted"),
         (("UserWillLogIn",), "com.example.guard does not implement UserWillLogIn; it has ExecuteCommand"),
         (("MessageWillBePosted", "--json", '{"post":\n [}'), "bad JSON at line 2, column 3"),
@@ -94,6 +95,7 @@ def test_hooks_that_cannot_be_called_alone(name: str) -> None:
     ("text", "sentence"),
     [
         ("[]", "expected a JSON object with the fields of MessageWillBePosted: post"),
+        ('{"post": 5}', "MessageWillBePosted.post: expected an object, found a number"),
         ('{"plugin_context": {}}', "has no field 'plugin_context'; it has post"),
         ('{"post": {"mesage": ""}}', r"MessageWillBePosted\.post: there is no field 'mesage'; near are message"),
         ('{"post": {"metadata": {"embeds": [{"tipe": ""}]}}}', r"post\.metadata\.embeds: there is no field 'tipe'"),
