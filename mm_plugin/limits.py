@@ -260,6 +260,8 @@ devserver_page_entries = 200
 devserver_page_keys = 1_000
 #: Longest file it keeps; a file travels to and from plugins in one message.
 devserver_file_octets = 32 * 1024 * 1024
+#: Longest form with files; they wait on disk.
+devserver_form_octets = 128 * 1024 * 1024
 #: Posts that one user alone sees; as many as a client shows at once.
 devserver_ephemeral_posts = 60
 #: Mails, pushes, events and the like that are kept to be looked at, of each kind.

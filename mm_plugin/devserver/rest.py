@@ -10,24 +10,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mm_plugin import limits
 from mm_plugin.devserver.api_posts import post_list
 from mm_plugin.devserver.api_server import SERVER_VERSION, manifest_message, plugin_status
 from mm_plugin.devserver.custom_commands import execute
 from mm_plugin.devserver.errors import denied, failed
 from mm_plugin.devserver.json_forms import fill_message, json_of
+from mm_plugin.devserver.rest_files import readable_file, send_file, upload_file
 from mm_plugin.devserver.rest_more import MORE_ROUTES
 from mm_plugin.devserver.rest_request import COOKIE, Call, answer_unknown, error_response
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.messages.commands import CommandArgs
-from mm_plugin.messages.files import FileInfo
 from mm_plugin.messages.posts import Post
 
 if TYPE_CHECKING:
@@ -90,8 +88,8 @@ def rest_app(app: App) -> Starlette:
             route("GET", "/posts/{post_id}/thread", _thread),
             route("PUT", "/posts/{post_id}", _update_post),
             route("DELETE", "/posts/{post_id}", _delete_post),
-            route("POST", "/files", _upload_file),
-            route("GET", "/files/{file_id}", _file),
+            route("POST", "/files", upload_file),
+            route("GET", "/files/{file_id}", send_file),
             route("GET", "/files/{file_id}/info", _file_info),
             route("GET", "/commands", _commands),
             route("POST", "/commands/execute", _execute_command),
@@ -264,36 +262,11 @@ async def _own_post(call: Call) -> Post:
     return post
 
 
-# -- files ----------------------------------------------------------------------------------------------------
-
-
-async def _upload_file(call: Call) -> Response:
-    """Keep the body as a file of the query's ``channel_id`` and ``filename``; the form with several is not read."""
-    channel_id = call.query("channel_id")
-    await call.check_channel(channel_id)
-    data = await call.octets(limits.devserver_file_octets)
-    info = await call.app.filing.keep(data, channel_id, call.query("filename"), call.context)
-    return JSONResponse({"file_infos": [json_of(info)], "client_ids": []}, status_code=201)
-
-
-async def _file(call: Call) -> Response:
-    info = await _readable_file(call)
-    # Sent as something to keep: what users upload must not run as a page of this server.
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(info.name, safe='')}"}
-    return Response(await call.api.get_file(info.id), media_type=info.mime_type, headers=headers)
+# -- files, commands, configuration, plugins ----------------------------------------------------------------------
 
 
 async def _file_info(call: Call) -> Response:
-    return _one(await _readable_file(call))
-
-
-async def _readable_file(call: Call) -> FileInfo:
-    info = await call.api.get_file_info(call.path("file_id"))
-    await call.check_channel(info.channel_id)
-    return info
-
-
-# -- commands, configuration, plugins ---------------------------------------------------------------------------
+    return _one(await readable_file(call))
 
 
 async def _commands(call: Call) -> Response:

@@ -6,14 +6,17 @@ Errors: the server's own; ``error_response`` writes them as Mattermost's JSON.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from mm_plugin import limits
 from mm_plugin.devserver.api import DevServerAPI
 from mm_plugin.devserver.errors import denied, invalid, missing, too_large, unauthenticated
 from mm_plugin.devserver.json_forms import parse_object
+from mm_plugin.exceptions import RequestBodyAbortedError, RequestTooLargeError
 from mm_plugin.host.hook_client import HookContext
 from mm_plugin.messages.errors import app_error_of
 from mm_plugin.messages.helpers import new_id
@@ -26,9 +29,49 @@ if TYPE_CHECKING:
     from mm_plugin.messages.users import Session
     from mm_plugin.types import JSONObject
 
-__all__ = ("COOKIE", "Call", "answer_unknown", "error_response")
+__all__ = ("COOKIE", "Body", "Call", "answer_unknown", "error_response")
 
 COOKIE = "MMAUTHTOKEN"
+
+
+class Body:
+    """A request's body in pieces.
+
+    Args:
+        request: The request.
+        most: Octets that it may have.
+    """
+
+    def __init__(self, request: Request, most: int) -> None:
+        self._pieces = request.stream()
+        self._most = most
+        self._octets = 0
+
+    async def receive(self) -> bytes:
+        """Return the next piece; ``b""`` at the end.
+
+        Raises:
+            RequestTooLargeError: There is more than may be.
+            RequestBodyAbortedError: The client has gone.
+        """
+        piece: bytes | None = b""
+        try:
+            while piece == b"":  # says nothing: None is the end
+                piece = await anext(self._pieces, None)
+        except ClientDisconnect:
+            raise RequestBodyAbortedError("the client has gone before the body was complete") from None
+        if piece is None:
+            return b""
+        self._octets += len(piece)
+        if self._octets > self._most:
+            raise RequestTooLargeError(f"the body of a request like this has at most {self._most} octets")
+        return piece
+
+    async def drop(self) -> None:
+        """Read what is left and forget it, for clients send before they listen."""
+        with suppress(ClientDisconnect):
+            async for _ in self._pieces:
+                pass
 
 
 class Call:
@@ -127,6 +170,10 @@ class Call:
         if total > most:
             raise too_large(f"A request has at most {most} octets.")
         return bytes(octets)
+
+    def body(self, most: int) -> Body:
+        """Return the body, to be read in pieces, at most ``most`` octets of it."""
+        return Body(self._request, most)
 
     async def json(self) -> JSONObject:
         """Read the body, a JSON object.

@@ -8,7 +8,7 @@ See:    RFC 7578
 from __future__ import annotations
 
 import tempfile
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import anyio
 from anyio import to_thread
@@ -26,9 +26,12 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-    from mm_plugin.serve_http.body import RequestBody
 
 __all__ = ("MultipartForm", "UploadedFile", "read_multipart")
+
+
+class _Body(Protocol):
+    async def receive(self) -> bytes: ...
 
 
 class UploadedFile:
@@ -109,8 +112,8 @@ class MultipartForm:
         return next((file for file in self.files if file.name == name), None)
 
 
-async def read_multipart(body: RequestBody, content_type: str, what: str) -> MultipartForm:
-    """Read the whole body; see RequestBody.multipart. Who gets the form closes it."""
+async def read_multipart(body: _Body, content_type: str, what: str) -> MultipartForm:
+    """Read the whole body; see RequestBody.multipart; its end is an empty piece. Who gets the form closes it."""
     reader = _Reader(_boundary_of(content_type, what), what)
     try:
         while piece := await body.receive():

@@ -76,3 +76,67 @@ async def test_plugins_are_asked_about_files(monkeypatch: pytest.MonkeyPatch) ->
             assert (await upload("long.txt", bytes(1001))).status_code == 413
             assert (await upload("x.txt", b"x", "nowhere")).status_code == 403
             assert (await ada.get("/files/nowhere")).status_code == 404
+
+
+async def test_files_come_in_forms_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A multipart form brings several files, in any order with its fields; each file's client id comes back with it."""
+    monkeypatch.setattr(limits, "devserver_file_octets", 300_000)
+    monkeypatch.setattr(limits, "devserver_form_octets", 700_000)
+    async with open_world() as world, world.running(Editor()), open_door(world.app, "127.0.0.1", 0) as url:
+        headers = {"Authorization": f"Bearer {world.seed.tokens['ada']}"}
+        channel_id = world.seed.channel.id
+        async with httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers) as ada:
+
+            async def upload(*files: tuple[str, bytes], query: str = "", **fields: object) -> httpx.Response:
+                parts = [("files", file) for file in files]
+                return await ada.post(f"/files{query}", files=parts, data=fields)
+
+            # As curl -F files=@f -F channel_id=… has it: the files first. The second one goes over the disk.
+            form = (
+                '--x\r\nContent-Disposition: form-data; name="files"; filename="söme.txt"\r\n\r\nHELLO\r\n'
+                f'--x\r\nContent-Disposition: form-data; name="channel_id"\r\n\r\n{channel_id}\r\n--x--\r\n'
+            )
+            as_form = {"Content-Type": "multipart/form-data; boundary=x"}
+            answer = await ada.post("/files", content=form.encode(), headers=as_form)
+            assert answer.status_code == 201, answer.text
+            assert answer.json()["client_ids"] == []
+            (info,) = answer.json()["file_infos"]
+            assert (info["name"], info["creator_id"]) == ("söme.txt", world.seed.users["ada"].id)
+            assert (await ada.get(f"/files/{info['id']}")).content == b"hello"
+
+            long = bytes(290_000)
+            answer = await upload(("a", b"aa"), ("b", long), channel_id=channel_id, client_ids=["one", "two"])
+            assert answer.status_code == 201, answer.text
+            assert [info["name"] for info in answer.json()["file_infos"]] == ["a", "b"]
+            assert answer.json()["client_ids"] == ["one", "two"]
+            assert (await ada.get(f"/files/{answer.json()['file_infos'][1]['id']}")).content == long
+            assert (await upload(("a", b"a"), query=f"?channel_id={channel_id}")).status_code == 201
+
+            for status, said, refused in (
+                (400, "client_ids", await upload(("a", b"a"), channel_id=channel_id, client_ids=["one", "two"])),
+                (400, "channel_id", await upload(("a", b"a"))),
+                (400, "no file", await ada.post("/files", content=form[form.rindex("--x\r") :], headers=as_form)),
+                (400, "channel", await upload(("a", b"a"), channel_id=channel_id, query="?channel_id=other")),
+                (400, "colour", await upload(("a", b"a"), channel_id=channel_id, colour="red")),
+                (400, "Bad name", await upload(("bad", b"a"), channel_id=channel_id)),
+                (400, "boundary", await ada.post("/files", content=form[:-9].encode(), headers=as_form)),
+                (403, "permission", await upload(("a", b"a"), channel_id="nowhere")),
+                (413, "300000", await upload(("a", bytes(300_001)), channel_id=channel_id)),
+                (413, "700000", await upload(*[("a", bytes(250_000))] * 3, channel_id=channel_id)),
+            ):
+                assert (refused.status_code, said in refused.json()["message"]) == (status, True), refused.text
+
+
+async def test_the_client_id_of_a_raw_upload_comes_back() -> None:
+    """A file as the whole body may name a client id in the query; without a channel or any octets it is refused."""
+    async with open_world() as world, open_door(world.app, "127.0.0.1", 0) as url:
+        headers = {"Authorization": f"Bearer {world.seed.tokens['ada']}"}
+        async with httpx.AsyncClient(base_url=f"{url}/api/v4", headers=headers) as ada:
+            query = {"channel_id": world.seed.channel.id, "filename": "f", "client_id": "mine"}
+            answer = await ada.post("/files", params=query, content=b"x")
+            assert (answer.status_code, answer.json()["client_ids"]) == (201, ["mine"])
+            for missing in ("channel_id", "filename"):
+                less = {name: value for name, value in query.items() if name != missing}
+                answer = await ada.post("/files", params=less, content=b"x")
+                assert (answer.status_code, missing in answer.json()["message"]) == (400, True)
+            assert (await ada.post("/files", params=query, content=b"")).status_code == 400
