@@ -37,6 +37,11 @@ async def overrun_and_fail(*_arguments: object) -> None:
         raise ValueError("instead of the cancellation")
 
 
+def hook_calls() -> int:
+    """Count the calls that are in memory."""
+    return sum(type(found) is HookCall for found in gc.get_objects())
+
+
 @pytest.mark.parametrize("name", [HookName.UserWillLogIn, HookName.MessageHasBeenPosted])
 @pytest.mark.parametrize("handler", [return_nothing, fail, overrun, overrun_and_fail])
 async def test_a_hook_call_leaves_no_cycle(
@@ -44,21 +49,21 @@ async def test_a_hook_call_leaves_no_cycle(
 ) -> None:
     """However its handler ends, in a task of its own or not; a request may be an uploaded file."""
     monkeypatch.setattr(logging.getLogger("mm_plugin.hooks"), "disabled", True)  # pytest would keep the tracebacks
-    left = -1
     row = HOOK_TABLE[name]
     dispatcher = HookDispatcher([Handler(row, handler, row.default_policy)], timeout_s=0.02, threads=HookThreads())
     request = hook_methods()[name].request()
     async with anyio.create_task_group() as tasks:
         await tasks.start(dispatcher.run)
         gc.collect()
+        known, left = hook_calls(), -1  # other tests may hold some
         gc.disable()
         try:
             for _ in range(3):
                 with suppress(CallFailure):
                     await dispatcher.dispatch(HookCall(name=name, request=request, deadline=None))
             await anyio.wait_all_tasks_blocked()
-            left = sum(type(found) is HookCall for found in gc.get_objects())
+            left = hook_calls()
         finally:
             gc.enable()
         tasks.cancel_scope.cancel()
-    assert left == 0
+    assert left <= known
