@@ -114,9 +114,17 @@ def docs_code(error: MMPluginError) -> str:
 
 
 def indented(error: PluginStartError) -> list[str]:
-    """Return the last lines that a plugin wrote before its start failed, indented."""
-    lines = [line for text in error.stderr for line in text.splitlines()]
-    return [f"    {line}" for line in lines[-limits.cli_stderr_lines :]]
+    """Return the last lines that a plugin wrote before its start failed, indented; a record begins with its headline."""
+    lines: list[str] = []
+    for text in reversed(error.stderr):
+        record = text.splitlines()
+        room = limits.cli_stderr_lines - len(lines)
+        if room < len(record):
+            if room > 1 and len(record) > 1:
+                lines = [record[0], *record[1 - room :], *lines]
+            break
+        lines = [*record, *lines]
+    return [f"    {line}" for line in lines]
 
 
 def state_line(report: PluginReport) -> str:

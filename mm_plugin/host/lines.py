@@ -1,4 +1,4 @@
-"""Cut a stream of octets into lines of bounded length.
+"""Cut a stream of octets into lines of bounded length, and long texts of many lines in their middle.
 
 Layer:  host, sans-IO.
 Output: lines without their end; a line over the limit comes in pieces, so that nothing is lost and memory is bounded.
@@ -6,7 +6,10 @@ Output: lines without their end; a line over the limit comes in pieces, so that 
 
 from __future__ import annotations
 
-__all__ = ("LineSplitter",)
+__all__ = ("LineSplitter", "without_middle")
+
+_CUT = "...[cut]..."
+_LINES_CUT = "[{} lines cut]"
 
 
 class LineSplitter:
@@ -43,3 +46,31 @@ class LineSplitter:
             pieces.append(line[: self._limit])
             line = line[self._limit :]
         return [*pieces, line.removesuffix(b"\r")]
+
+
+def without_middle(text: str, limit: int) -> str:
+    """Return a text within ``limit`` characters, at least 60: its first line says what happened, its last ones why."""
+    if len(text) <= limit:
+        return text
+    first, *rest = text.split("\n")
+    if not rest:
+        return _short_line(first, limit)
+    room = limit - len(_LINES_CUT.format(len(rest))) - 2  # the note and the ends of two lines
+    first = _short_line(first, room // 2)
+    room -= len(first)
+    kept = [_short_line(rest[-1], room)]
+    room -= len(kept[0])
+    for line in reversed(rest[:-1]):
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.insert(0, line)
+    cut = len(rest) - len(kept)
+    return "\n".join((first, *([_LINES_CUT.format(cut)] if cut else []), *kept))
+
+
+def _short_line(line: str, limit: int) -> str:
+    if len(line) <= limit:
+        return line
+    half = (limit - len(_CUT)) // 2
+    return line[: limit - len(_CUT) - half] + _CUT + line[len(line) - half :]

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mm_plugin import limits
+from mm_plugin.host.lines import without_middle
 
 __all__ = ("PluginLog", "parse_log_line")
 
@@ -92,7 +93,7 @@ class PluginLog:
         else:
             self._crashing = line.startswith(_CRASHES)
         readable = self._readable(message, fields)
-        self._tail.append(readable[: limits.stderr_tail_characters])
+        self._tail.append(without_middle(readable, limits.stderr_tail_characters))
         self.logger.log(level, "%s", readable, extra={"fields": fields})
 
     def _readable(self, message: str, fields: Mapping[str, object]) -> str:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from hypothesis import given, strategies as st
 
-from mm_plugin.host.lines import LineSplitter
+from mm_plugin.host.lines import LineSplitter, without_middle
 
 
 def split(pieces: list[bytes], limit: int) -> list[bytes]:
@@ -41,3 +41,31 @@ def test_any_split(data: bytes, cuts: list[int], limit: int) -> None:
     assert split([data[start:end] for start, end in pairwise(marks)], limit) == whole
     assert all(len(line) <= limit for line in whole)
     assert b"".join(whole).replace(b"\r", b"") == data.replace(b"\n", b"").replace(b"\r", b"")
+
+
+@given(st.text(st.sampled_from("ab\n"), min_size=40, max_size=400), st.integers(60, 200))
+def test_the_middle_of_a_long_text_goes(text: str, limit: int) -> None:
+    """What fits stays as it is; of the rest the first line and the last ones stay, and a line counts those between."""
+    short = without_middle(text, limit)
+    assert len(short) <= limit
+    if len(text) <= limit:
+        assert short == text
+        return
+    assert short[0] == text[0]
+    assert short[-1] == text[-1]
+    cut = [line for line in short.split("\n") if line.endswith("lines cut]")]
+    for line in cut:
+        kept = short.split("\n")
+        place = kept.index(line)
+        whole = text.split("\n")
+        assert whole[:place] == kept[:place]
+        assert whole[len(whole) - (len(kept) - place - 1) :] == kept[place + 1 :]
+        assert int(line[1:].split()[0]) == len(whole) - len(kept) + 1
+
+
+def test_a_long_headline_leaves_room_for_the_end() -> None:
+    """Where the first line alone is too long its own middle goes, too, and the last line stays."""
+    short = without_middle("a" * 500 + "\n" + "b" * 80 + "\nlast", 100)
+    assert len(short) <= 100
+    assert short.startswith("aaa")
+    assert short.endswith("\nlast")

@@ -83,16 +83,33 @@ def test_a_line_says_nothing_twice(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_tail_is_bounded() -> None:
-    """Only the last lines are kept, and of each only its beginning."""
+    """Only the last lines are kept, and of each only its beginning and its end."""
     log = PluginLog("com.example.x")
     log.logger.disabled = True
     for number in range(limits.stderr_tail_lines + 5):
         log.stderr_line(b"%d" % number)
-    log.stderr_line(b"x" * (limits.stderr_tail_characters + 1))
+    log.stderr_line(b"x" + b"y" * limits.stderr_tail_characters + b"z")
     log.logger.disabled = False
     assert len(log.tail) == limits.stderr_tail_lines
     assert log.tail[0] == "6"
-    assert log.tail[-1] == "x" * limits.stderr_tail_characters
+    assert len(log.tail[-1]) == limits.stderr_tail_characters
+    assert (log.tail[-1][0], log.tail[-1][-1]) == ("x", "z")
+
+
+def test_a_long_record_keeps_its_headline_and_its_end() -> None:
+    """Of a long traceback the middle goes, whole lines of it: what failed and the exception are what must be seen."""
+    log = PluginLog("com.example.x")
+    log.logger.disabled = True
+    frames = "".join(f"  File 'framework.py', line {number}, in run\n" for number in range(200))
+    log.stderr_line(
+        json.dumps({"@message": "hook OnActivate failed", "traceback": f"{frames}OSError: no disk"}).encode()
+    )
+    log.logger.disabled = False
+    first, cut, *frames_kept, last = log.tail[-1].splitlines()
+    assert (first, last) == ("hook OnActivate failed", "OSError: no disk")
+    assert cut == f"[{200 - len(frames_kept)} lines cut]"
+    assert frames_kept == frames.splitlines()[-len(frames_kept) :]
+    assert len(log.tail[-1]) <= limits.stderr_tail_characters
 
 
 TRACEBACK = """Traceback (most recent call last):
