@@ -114,7 +114,7 @@ def docs_code(error: MMPluginError) -> str:
 
 
 def indented(error: PluginStartError) -> list[str]:
-    """Return the last lines that a plugin wrote before its start failed, indented; a record begins with its headline."""
+    """Return the last lines that a plugin wrote before its start failed, indented; records keep their headline."""
     lines: list[str] = []
     for text in reversed(error.stderr):
         record = text.splitlines()

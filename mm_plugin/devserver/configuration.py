@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+import anyio
+
 from mm_plugin._proto.system_pb2 import ConfigJson
 from mm_plugin.devserver.config import CONFIG, default_config, plugin_config_name
 from mm_plugin.devserver.errors import invalid
@@ -55,6 +57,9 @@ class Configuration:
     async def patch(self, patch: JSONObject, *, context: HookContext | None = None) -> JSONObject:
         """Merge a patch into it, object by object, and tell all plugins; null takes a field away.
 
+        Returns once the running plugins have taken the new settings (OnConfigurationChange has come to its end, or to
+        its deadline, ``limits.host_hook_timeout_s``). Cancellation no longer waits; what is saved stays, and is told.
+
         Args:
             patch: Such as ``{"PluginSettings": {"Plugins": {"com.example.guard": {"Words": "secret"}}}}``.
             context: Who asks for it.
@@ -66,13 +71,18 @@ class Configuration:
             ValidationError: A plugin refuses it, or a section is no object.
             RateLimitedError: The plugins are too far behind.
         """
-        await self.save(merged(await self.read(), patch), context=context)
+        for over in await self.save(merged(await self.read(), patch), context=context):
+            await over.wait()
         return await self.read()
 
-    async def save(self, config: JSONObject, *, context: HookContext | None = None) -> None:
+    async def save(self, config: JSONObject, *, context: HookContext | None = None) -> list[anyio.Event]:
         """Put a configuration in the place of all of it, as the plugins leave it, and tell all plugins.
 
-        The settings of a plugin that is not in it are empty afterwards. Arguments and errors as for ``patch``.
+        The settings of a plugin that is not in it are empty afterwards. Arguments and errors as for ``patch``. Does not
+        wait for the plugins: one that saves a configuration would wait for itself.
+
+        Returns:
+            What is set as the plugins have been told, one for each.
         """
         self._app.events.check_room()
         wanted = await self._allowed(config, context)
@@ -84,7 +94,7 @@ class Configuration:
         await self._app.store.put_document(CONFIG, own)
         for plugin_id, values in settings.items():
             await self._app.store.put_document(plugin_config_name(plugin_id), values)
-        self._app.events.tell_configuration_changed()
+        return self._app.events.tell_configuration_changed()
 
     async def preset(self, manifest: Manifest, values: JSONObject) -> None:
         """Set some settings of a plugin that does not run yet; names are those of its settings schema, in any case."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import anyio
 from anyio.abc import TaskGroup
 
 from mm_plugin import limits
@@ -55,11 +56,17 @@ class Events:
             str(name), partial(self._host.notify, name, context=context, timeout_s=limits.host_hook_timeout_s, **fields)
         )
 
-    def tell_configuration_changed(self, plugin_id: str = "") -> None:
-        """Call OnConfigurationChange in the background, of one plugin or of all."""
-        for plugin in self._host.plugins.values():
-            if plugin.hooks is not None and plugin_id in {"", plugin.id}:
-                self._start(f"OnConfigurationChange of {plugin.id}", plugin.hooks.on_configuration_change)
+    def tell_configuration_changed(self, plugin_id: str = "") -> list[anyio.Event]:
+        """Call OnConfigurationChange in the background, of one plugin or of all.
+
+        Returns:
+            What is set as they come to an end, failed or not, each within the hook's deadline.
+        """
+        return [
+            self._start(f"OnConfigurationChange of {plugin.id}", plugin.hooks.on_configuration_change)
+            for plugin in self._host.plugins.values()
+            if plugin.hooks is not None and plugin_id in {"", plugin.id}
+        ]
 
     def start_soon(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
         """Do something in the background that whoever asks for it cannot wait for; its failure is logged.
@@ -70,14 +77,17 @@ class Events:
         """
         self._start(what, call)
 
-    def _start(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
+    def _start(self, what: str, call: Callable[[], Awaitable[None]]) -> anyio.Event:
         self._pending += 1
-        self._tasks.start_soon(self._run, what, call, name=what)
+        over = anyio.Event()
+        self._tasks.start_soon(self._run, what, call, over, name=what)
+        return over
 
-    async def _run(self, what: str, call: Callable[[], Awaitable[None]]) -> None:
+    async def _run(self, what: str, call: Callable[[], Awaitable[None]], over: anyio.Event) -> None:
         try:
             await call()
         except (PluginAPIError, CallFailure) as error:
             logger.warning("%s failed: %s", what, error)
         finally:
             self._pending -= 1
+            over.set()
