@@ -46,7 +46,7 @@ class Incoming:
 
     Attributes:
         plugin_id: From the path; "" where the path is not below ``/plugins/``.
-        token: What claims to be a session's token, from the cookie, the Authorization header or the query.
+        token: What claims to be a session's token, from the Authorization header, else the cookie, else the query.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -77,14 +77,15 @@ class Incoming:
         return next((value for field, value in self._headers if field == name), "")
 
     def _find_token(self) -> str:
+        """Look in the server's order: a token in the header is the one meant, valid or not, and the cookie then idle."""
+        scheme, space, token = self._first("authorization").partition(" ")
+        if scheme.lower() in ("bearer", "token") and space:
+            return token.strip()
         for cookie in self._cookies:
             name, _, value = cookie.partition("=")
             if name == _SESSION_COOKIE and value:
                 self._by_cookie = True
                 return value
-        scheme, _, token = self._first("authorization").partition(" ")
-        if scheme.lower() in ("bearer", "token") and token:
-            return token.strip()
         return next((value for name, value, _ in self._parameters() if name == _TOKEN_PARAMETER), "")
 
     def _parameters(self) -> list[tuple[str, str, str]]:

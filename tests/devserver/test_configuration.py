@@ -74,7 +74,7 @@ async def test_a_patch_reaches_the_plugin() -> None:
 
 
 async def test_a_patch_is_over_when_the_plugin_has_it() -> None:
-    """Both ways to patch return once OnConfigurationChange has, so that whatever is asked next meets the new settings."""
+    """Both ways to patch return once OnConfigurationChange has, so that what is asked next meets the new settings."""
     async with open_site() as (world, plugin, admin, _ada):
         plugin.slow = True
         before = plugin.changes
