@@ -4,6 +4,7 @@ A line that must be refused carries a ``type: ignore``, which strict checkers re
 every other line must pass.
 """
 
+# pyright: reportUnnecessaryTypeIgnoreComment=true
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
