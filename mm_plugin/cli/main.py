@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from importlib import import_module
 
@@ -13,6 +15,9 @@ _EXTRA = ("click", "hypercorn", "starlette", "watchfiles")
 
 def main() -> None:
     """Run the command line; always ends with SystemExit."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until the loop listens for Ctrl-C there is nothing to stop; a traceback through imports tells nobody anything.
+        signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(130))
     for name in _EXTRA:
         try:
             import_module(name)

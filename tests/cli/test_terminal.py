@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import mm_plugin, write_plugin
+from tests.cli.command import mm_plugin, run, write_plugin
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -167,3 +167,24 @@ def test_ctrl_c_while_it_starts(tmp_path: Path) -> None:
         assert terminal.wait_exit() == 0, terminal.shown.decode()
         assert b"Traceback" not in terminal.shown
     assert living(group) == []
+
+
+@pytest.mark.parametrize(
+    "module", ["click", "mm_plugin.cli.commands", "mm_plugin.devserver.server", "anyio._backends._asyncio"]
+)
+def test_ctrl_c_while_it_is_loaded(module: str, tmp_path: Path) -> None:
+    """Ctrl-C before anything runs ends the command with 130, without a word."""
+    code = f"""
+import signal, sys
+
+class Presses:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+from mm_plugin.cli.main import main
+sys.meta_path.insert(0, Presses())
+main()
+"""
+    ended = run("host", write_plugin(tmp_path, ""), "--port", "0", code=code)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
