@@ -31,18 +31,22 @@ AT_ONCE = 4
 CODE = "from mm_plugin import Plugin, run_plugin\n\n\nclass P(Plugin):\n    pass\n\n\nrun_plugin(P)\n"
 
 
-async def hosting(backend: str) -> list[Row]:
+async def hosting(backend: str, *, plugins: int = PLUGINS, deaths: int = DEATHS, cycles: int = CYCLES) -> list[Row]:
     """Measure the three marks."""
     logging.getLogger("mm_plugin").setLevel(logging.CRITICAL)  # the deaths are on purpose
     folder = Path(tempfile.mkdtemp(prefix="host-benchmark-"))
     try:
-        return [*await _many(backend, folder), *await _deaths(backend, folder), *await _cycles(backend, folder)]
+        return [
+            *await _many(backend, folder, plugins),
+            *await _deaths(backend, folder, deaths),
+            *await _cycles(backend, folder, cycles),
+        ]
     finally:
         shutil.rmtree(folder)
 
 
-async def _many(backend: str, folder: Path) -> list[Row]:
-    bundles = [_bundle(folder, f"many{number}") for number in range(PLUGINS)]
+async def _many(backend: str, folder: Path, count: int) -> list[Row]:
+    bundles = [_bundle(folder, f"many{number}") for number in range(count)]
     async with _host(backend, start_timeout_s=30) as host:
         begun = time.perf_counter()
         plugins = await host.start_all(bundles)
@@ -52,15 +56,15 @@ async def _many(backend: str, folder: Path) -> list[Row]:
         await host.stop_all()
         stopped_s = time.perf_counter() - begun
     return [
-        Row(f"{PLUGINS} plugins started at once", "s", started_s, "under 30 s"),
-        Row(f"{PLUGINS} plugins stopped at once", "s", stopped_s),
+        Row(f"{count} plugins started at once", "s", started_s, "under 30 s"),
+        Row(f"{count} plugins stopped at once", "s", stopped_s),
     ]
 
 
-async def _deaths(backend: str, folder: Path) -> list[Row]:
+async def _deaths(backend: str, folder: Path, count: int) -> list[Row]:
     noticed_s: list[float] = []
     async with _host(backend) as host:
-        for _ in range(DEATHS):
+        for _ in range(count):
             plugin = await host.start(_bundle(folder, "dying"))
             assert plugin.pid is not None
             begun = time.perf_counter()
@@ -70,12 +74,12 @@ async def _deaths(backend: str, folder: Path) -> list[Row]:
             noticed_s.append(time.perf_counter() - begun)
             await plugin.wait_over()
     return [
-        Row(f"SIGKILL noticed, median of {DEATHS}", "ms", statistics.median(noticed_s) * 1000, "under 100 ms"),
-        Row(f"SIGKILL noticed, longest of {DEATHS}", "ms", max(noticed_s) * 1000, "under 100 ms"),
+        Row(f"SIGKILL noticed, median of {count}", "ms", statistics.median(noticed_s) * 1000, "under 100 ms"),
+        Row(f"SIGKILL noticed, longest of {count}", "ms", max(noticed_s) * 1000, "under 100 ms"),
     ]
 
 
-async def _cycles(backend: str, folder: Path) -> list[Row]:
+async def _cycles(backend: str, folder: Path, count: int) -> list[Row]:
     tempfile.tempdir = str(folder / "t")
     os.mkdir(tempfile.tempdir)
     before = _left()
@@ -83,7 +87,7 @@ async def _cycles(backend: str, folder: Path) -> list[Row]:
 
         async def live(name: str) -> None:
             bundle = _bundle(folder, name)
-            for _ in range(CYCLES // AT_ONCE):
+            for _ in range(count // AT_ONCE):
                 await host.start(bundle)
                 await host.stop(name)
 
@@ -92,7 +96,7 @@ async def _cycles(backend: str, folder: Path) -> list[Row]:
                 tasks.start_soon(live, f"cycle{number}")
     after = _left()
     tempfile.tempdir = None
-    return [Row(f"{what} left by {CYCLES} lives", "", len(after[what] - before[what]), "0") for what in sorted(before)]
+    return [Row(f"{what} left by {count} lives", "", len(after[what] - before[what]), "0") for what in sorted(before)]
 
 
 def _left() -> dict[str, set[str]]:

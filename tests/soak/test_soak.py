@@ -11,7 +11,10 @@ import pytest
 
 from benchmarks.channel_chaos import channel_chaos
 from benchmarks.chaos import chaos
+from benchmarks.host import hosting
 from benchmarks.memory import Course
+from benchmarks.soak import PARTS, holds
+from benchmarks.table import Row
 from benchmarks.waiting import channel_waits, server_waits
 
 pytestmark = [
@@ -49,6 +52,23 @@ def test_waits_without_credit_at_the_server(anyio_backend: str) -> None:
 async def test_waits_without_credit_at_the_channel() -> None:
     """The same for a request of ours."""
     assert await channel_waits(1.0) == ""
+
+
+async def test_many_plugins(anyio_backend: str) -> None:
+    """Plugins start at once, deaths are noticed, and lives leave nothing behind; `make soak` has this, too."""
+    rows = await hosting(anyio_backend, plugins=3, deaths=2, cycles=8)
+    left = [row for row in rows if "left by" in row.what]
+    assert len(left) == 3
+    assert [row for row in left if not holds(row)] == []
+    assert "hosts" in PARTS
+
+
+@pytest.mark.parametrize(
+    ("value", "mark", "held"), [(29.9, "under 30 s", True), (30, "under 30 s", False), (0, "0", True), (1, "0", False)]
+)
+def test_marks(value: float, mark: str, held: bool) -> None:
+    """A soak fails where a mark is missed."""
+    assert holds(Row("", "", value, mark)) is held
 
 
 def test_growth_is_that_of_the_warm_part() -> None:
