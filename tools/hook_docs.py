@@ -45,7 +45,9 @@ logged once. `Reject(reason)` refuses; the user reads the reason. In hooks with 
 **When a handler fails** (it raises, takes too long, returns what the hook cannot express, or the request is too large,
 cannot be decoded, or arrives while the plugin stops) its *failure policy* answers, and one ERROR record with hook,
 request id, the author's line and traceback is logged; its message never quotes the error's text, which may hold
-secrets. Choose the policy by `@hook(HookName.X, on_failure=FailurePolicy.REJECT)`:
+secrets. The answer has status OK and carries the decision; only a request that never reached its handler ends with
+RESOURCE_EXHAUSTED, INTERNAL or UNAVAILABLE where the policy is `ALLOW` and the server reads that as "let pass". Choose
+the policy by `@hook(HookName.X, on_failure=FailurePolicy.REJECT)`:
 
 | policy | means |
 | --- | --- |

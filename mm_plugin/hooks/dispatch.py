@@ -3,7 +3,7 @@
 Job:    look the hook up, unpack, run the handler within its deadline, pack its result or its failure.
 Layer:  hooks. Knows the link's values (HookCall), no link.
 Input:  HookCall. Output: a response message.
-Errors: CallFailure where there is no response: an unknown hook, or a failure under the policy ALLOW.
+Errors: CallFailure where there is no response: an unknown hook, or a call that did not reach a handler that allows.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class HookDispatcher:
         Cancellation from outside cancels the handler and propagates; there is no answer then.
 
         Raises:
-            CallFailure: There is no such hook, or the handler failed and the policy says so by a failed call.
+            CallFailure: There is no such hook, or the call did not reach its handler and the policy allows.
         """
         handler = self._handlers.get(call.name)
         if handler is None:

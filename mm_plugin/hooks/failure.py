@@ -42,9 +42,13 @@ _FAULT_CODES: Mapping[CallFault, StatusCode] = {
 }
 
 
+class _Unreached(CallFailure):
+    """The failure of a call that never reaches its handler; a class of its own, since handlers may raise the other."""
+
+
 def failure_of(fault: CallFault, text: str) -> CallFailure:
     """Return the failure of a call that never reaches its handler."""
-    return CallFailure(text or fault.value, kind=FailureKind.REFUSED, code=_FAULT_CODES[fault])
+    return _Unreached(text or fault.value, kind=FailureKind.REFUSED, code=_FAULT_CODES[fault])
 
 
 def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *, request_id: str) -> Message:
@@ -55,7 +59,7 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
     Args:
         codec: The hook's.
         policy: The handler's.
-        cause: What happened; HookTimeoutError for a missed deadline, CallFailure for a call that never reached it.
+        cause: What happened; HookTimeoutError for a missed deadline, ``failure_of`` for a call that never reached it.
         request_id: The server's id of the request, "" where unknown.
 
     Raises:
@@ -77,7 +81,7 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
         if row.tells_cause:
             return codec.refuse(_describe(cause))
         return codec.refuse(_REASON if row.refusal is Refusal.REASON else _ERROR)
-    if row.allows_by_failing and isinstance(cause, CallFailure) and cause.kind is FailureKind.REFUSED:
+    if row.allows_by_failing and isinstance(cause, _Unreached):
         # The handler never saw the call; the caller learns why, and lets things pass (design, decision 5).
         raise CallFailure(f"{row.name}: the plugin could not answer", code=cause.code) from cause
     return codec.absent()

@@ -19,7 +19,7 @@ from mm_plugin.messages.commands import CommandResponse
 from mm_plugin.messages.files import FileData, FileInfo
 from mm_plugin.messages.posts import Post
 from mm_plugin.messages.users import User
-from mm_plugin.transport.link import CallFailure
+from mm_plugin.transport.link import CallFailure, FailureKind
 from tests.hooks.rows import READS, UNARY_ROWS, dispatch, host_reads, outcome, request_of
 
 
@@ -105,17 +105,15 @@ _errors: st.SearchStrategy[BaseException | Callable[[], PluginAPIError]] = st.on
     st.builds(PluginAPIError, _text, id=_text, status_code=st.integers(), params=_params),
     st.just(long_error),
     st.builds(lambda: PluginAPIError("x", params=itself())),
-    st.builds(lambda: CallFailure("x", code=StatusCode.UNAVAILABLE)),
+    st.builds(CallFailure, st.just("x"), kind=st.sampled_from(FailureKind), code=st.just(StatusCode.UNAVAILABLE)),
     st.builds(lambda: BaseExceptionGroup("x", [SystemExit(1), LookupError()])),
     st.builds(lambda: ExceptionGroup("x", [LookupError()])),
 )
 _case = st.sampled_from([(row, policy) for row in UNARY_ROWS for policy in row.policies])
 
 
-async def answered(
-    row: HookRow, policy: FailurePolicy, returned: Callable[[], object], *, blocking: bool
-) -> Message | CallFailure:
-    """Dispatch one call to a handler of either kind, and pass the answer through the wire's octets."""
+async def answered(row: HookRow, policy: FailurePolicy, returned: Callable[[], object], *, blocking: bool) -> Message:
+    """Dispatch one call to a handler of either kind, whose status is OK, and pass the answer through the octets."""
 
     def function(*_: object) -> object:
         return returned()
@@ -124,7 +122,8 @@ async def answered(
         return returned()
 
     answer = await outcome(row.name, function if blocking else coroutine, on_failure=policy)
-    return answer if isinstance(answer, CallFailure) else type(answer).FromString(answer.SerializeToString())
+    assert not isinstance(answer, CallFailure)
+    return type(answer).FromString(answer.SerializeToString())
 
 
 @settings(max_examples=150)

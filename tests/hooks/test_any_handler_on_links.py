@@ -16,6 +16,7 @@ from mm_plugin.hooks.results import Dismiss, Reject
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow, Refusal
 from mm_plugin.messages.posts import Post
 from mm_plugin.plugin.plugin import Plugin
+from mm_plugin.transport.link import CallFailure
 from tests.contract.links import LINKS, MESSAGE_LIMIT_OCTETS
 from tests.hooks.rows import READS, UNARY_ROWS, host_reads, request_of
 from tests.hooks.test_hook_outcomes import ask, behind
@@ -133,7 +134,9 @@ async def check(link: str, chosen: dict[str, str], policy: int, *, blocking: boo
     plugin = plugin_class(acts, policy, blocking=blocking)()
     async with behind(link, plugin) as host:
         for row in sorted(UNARY_ROWS, key=lambda row: row.name is HookName.OnDeactivate):
-            reading = host_reads(row, await ask(host, row, request_of(row.name)))
+            answer = await ask(host, row, request_of(row.name))
+            assert not isinstance(answer, CallFailure), (row.name, chosen[row.name])
+            reading = host_reads(row, answer)
             assert reading == wanted(row, chosen[row.name], policy), (row.name, chosen[row.name])
 
 
