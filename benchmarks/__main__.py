@@ -17,11 +17,13 @@ from benchmarks.api_calls import print_api_calls
 from benchmarks.gateway import event_streams, gateway
 from benchmarks.lifecycle import lifecycle
 from benchmarks.page import print_comparison
+from benchmarks.reload import reload
 from benchmarks.streaming import streaming, unread_uploads
 from benchmarks.table import Row, print_table
 
 MARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "lifecycle": lifecycle,
+    "reload": reload,
     "streaming": streaming,
     "unread_uploads": unread_uploads,
     "gateway": gateway,

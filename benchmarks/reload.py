@@ -1,9 +1,7 @@
-"""How long from the save of a file to a plugin that runs again; ``python -m benchmarks.reload``."""
+"""How long from the save of a file to a plugin that runs again."""
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
 import statistics
 import sys
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks.table import Row, print_table
+from benchmarks.table import Row
 from mm_plugin.devserver.reload import Reload, Reloader
 from mm_plugin.devserver.server import open_devserver
 from mm_plugin.devserver.watch import watch_bundle
@@ -26,7 +24,8 @@ ROUNDS = 15
 
 async def reload(backend: str) -> list[Row]:
     """Measure saves of the example in a development server that runs on the same backend."""
-    options = HostOptions(interpreter=Path(sys.executable), environment={"MM_PLUGIN_BACKEND": backend})
+    environment = {"MM_PLUGIN_BACKEND": backend, "PYTHONDONTWRITEBYTECODE": ""}  # authors have bytecode
+    options = HostOptions(interpreter=Path(sys.executable), environment=environment)
     times: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(shutil.copytree(EXAMPLE, Path(folder) / "guard"))
@@ -47,14 +46,3 @@ async def reload(backend: str) -> list[Row]:
         Row("from save to running again, median", "ms", statistics.median(times), "under 500 ms"),
         Row(f"from save to running again, slowest of {ROUNDS}", "ms", max(times)),
     ]
-
-
-def main() -> None:
-    """Measure on both backends, and print."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # authors have bytecode
-    logging.disable(logging.INFO)
-    print_table({backend: anyio.run(reload, backend, backend=backend) for backend in ("asyncio", "trio")})
-
-
-if __name__ == "__main__":
-    main()
