@@ -11,20 +11,21 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 
 from mm_plugin.exceptions import HookRegistrationError
 from mm_plugin.hooks.decorator import HookMark, marks_of
 from mm_plugin.hooks.names import HookName
 from mm_plugin.hooks.policy import FailurePolicy
+from mm_plugin.hooks.spelling import meant_by
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow
 
 __all__ = ("Binding", "collect_bindings")
 
 _ROWS_BY_METHOD = {row.method: row for row in HOOK_TABLE.values()}
 _ROWS_BY_TEXT = {**_ROWS_BY_METHOD, **{str(name): row for name, row in HOOK_TABLE.items()}}
-#: How alike two names must be for one to be the other, misspelled.
-_ALL_BUT = 0.92
+#: Begins the names under which decorators leave what they say of a function.
+_MARK = "__mm_plugin_"
 _UNSUPPORTED = {"ServeMetrics", "serve_metrics"}
 _BY_PLACE = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
@@ -84,7 +85,7 @@ def _bind_own(owner: type, bound: dict[HookName, Binding]) -> None:
             marks = (HookMark("", None),)
         elif not marks and attribute in _UNSUPPORTED and value is not None:
             marks = (HookMark("", None),)  # refused as any unknown name
-        elif not marks and inspect.isfunction(value) and not attribute.startswith("_"):
+        elif not marks and inspect.isfunction(value) and not _is_named_well(attribute, value):
             _check_spelling(owner, attribute)
         for mark in marks:
             _add(owner, own, attribute, mark)
@@ -117,18 +118,23 @@ def _add(owner: type, own: dict[HookName, Binding], attribute: str, mark: HookMa
     own[row.name] = Binding(row, attribute, row.default_policy if on_failure is None else on_failure, owner)
 
 
+def _is_named_well(attribute: str, function: FunctionType) -> bool:
+    """Whether nobody would take a name for a hook's: it is private, or @route, @command or @every say what calls it."""
+    return attribute.startswith("_") or any(name.startswith(_MARK) for name in vars(function))
+
+
 def _check_spelling(owner: type, attribute: str) -> None:
     """Refuse a method whose name is all but a hook's: it would never be called, and nobody would notice."""
-    meant = _ROWS_BY_TEXT.get(attribute)
+    meant = meant_by(attribute)
     if meant is None:
-        near = get_close_matches(attribute, _ROWS_BY_METHOD, n=1, cutoff=_ALL_BUT)
-        if not near or near[0] in attribute:  # on_install_again is a name of its own
-            return
-        meant = _ROWS_BY_METHOD[near[0]]
-    raise HookRegistrationError(
-        f"{owner.__qualname__}.{attribute}: no hook is handled by a method of this name; did you mean {meant.method}? "
-        f'Else put @hook("{meant.name}") on it, or begin its name with an underscore'
-    )
+        return
+    where, hint = f"{owner.__qualname__}.{attribute}", "begin its name with an underscore if it is a method of your own"
+    if meant in _ROWS_BY_METHOD:
+        raise HookRegistrationError(
+            f"{where}: no hook is handled by a method of this name; did you mean {meant}? "
+            f'Else put @hook("{meant}") on it, or {hint}'
+        )
+    raise HookRegistrationError(f"{where}: nothing calls a method of this name; did you mean {meant}? Else {hint}")
 
 
 def _find_row(owner: type, attribute: str, mark: HookMark) -> HookRow:

@@ -77,7 +77,7 @@ class Incoming:
         return next((value for field, value in self._headers if field == name), "")
 
     def _find_token(self) -> str:
-        """Look in the server's order: a token in the header is the one meant, valid or not, and the cookie then idle."""
+        """Look in the server's order: a token in the header is the one meant, valid or not, and no cookie then."""
         scheme, space, token = self._first("authorization").partition(" ")
         if scheme.lower() in ("bearer", "token") and space:
             return token.strip()
