@@ -1,7 +1,7 @@
 """Run h2spec, the conformance tool of the field, against our gRPC server on both backends.
 
-Needs Go, which installs the tool once into a folder of the environment. Without Go it says so and does nothing; the
-same cases stand as a table in tests/conformance. Exit code 1 where a case fails. ``--json`` prints the counts only.
+Needs Go, which installs the tool once into a folder of the environment. Where it cannot, that is said and nothing is done;
+the same cases stand as a table in tests/conformance. Exit code 1 where a case fails. ``--json`` prints the counts only.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ _COUNTS = re.compile(r"(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed")
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def h2spec() -> Path | None:
-    """Return the tool, installing it where it is missing; None where there is no Go."""
+def h2spec() -> Path | str:
+    """Return the tool, installing it where it is missing, or why there is none."""
     tool = _FOLDER / "bin" / "h2spec"
     if tool.exists():
         return tool
     go = shutil.which("go")
     if go is None:
-        return None
+        return "it needs Go, and there is no go on the PATH"
     # Its own folders, so that nothing outside the environment changes; a writable module cache can be removed again.
     environ = {**os.environ, "GOPATH": str(_FOLDER), "GOBIN": str(tool.parent), "GOFLAGS": "-modcacherw"}
-    subprocess.run([go, "install", _MODULE], check=True, env=environ)
+    done = subprocess.run([go, "install", _MODULE], capture_output=True, text=True, check=False, env=environ)
+    if done.returncode:
+        return f"go cannot install it: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
     return tool
 
 
@@ -56,8 +58,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     asked = parser.parse_args()
     tool = h2spec()
-    if tool is None:
-        print("SKIPPED: h2spec needs Go, and there is no go on the PATH; tests/conformance has the same cases")
+    if isinstance(tool, str):
+        print(f"SKIPPED: h2spec: {tool}; tests/conformance has the same cases")
         return 0
     failed = 0
     found: dict[str, dict[str, int]] = {}
