@@ -1,7 +1,7 @@
 """Run h2spec, the conformance tool of the field, against our gRPC server on both backends.
 
-Needs Go, which installs the tool once into a folder of the environment. Where it cannot, that is said and nothing is done;
-the same cases stand as a table in tests/conformance. Exit code 1 where a case fails. ``--json`` prints the counts only.
+Needs Go, which installs the tool once into a folder of the environment. Where it cannot, that is said and no more; the
+same cases stand as a table in tests/conformance. Exit code 1 where a case fails. ``--json`` prints the counts only.
 """
 
 from __future__ import annotations
