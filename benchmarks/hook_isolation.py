@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
@@ -53,14 +54,20 @@ async def measure_beside(link: HostLink, keeper: str, calls: int) -> list[float]
     return measured
 
 
-async def isolation(backend: str, calls: int) -> list[Row]:
-    """Measure all three states on one plugin."""
-    took: dict[str, list[float]] = {state: [] for state in KEEPERS}
+async def collect(backend: str, states: Iterable[str], calls: int, turns: int = TURNS) -> dict[str, list[float]]:
+    """Measure states on one plugin by turns; return what each of the ``calls`` in each state took."""
+    took: dict[str, list[float]] = {state: [] for state in states}
     async with running_plugin(backend, bundle=BUNDLE) as plugin:
-        await measure(plugin.link, calls // TURNS)  # warm
-        for _ in range(TURNS):
-            for state, keeper in KEEPERS.items():
-                took[state] += await measure_beside(plugin.link, keeper, calls // TURNS)
+        await measure(plugin.link, calls // turns)  # warm
+        for _ in range(turns):
+            for state, measured in took.items():
+                measured += await measure_beside(plugin.link, KEEPERS[state], calls // turns)
+    return took
+
+
+async def isolation(backend: str, calls: int = 8_000) -> list[Row]:
+    """Measure all three states."""
+    took = await collect(backend, KEEPERS, calls)
     rows: list[Row] = []
     percentiles = {state: statistics.quantiles(found, n=100) for state, found in took.items()}
     p99 = {state: found[98] for state, found in percentiles.items()}
