@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hook_json import answer_json, find_hook, hook_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
-from mm_plugin.cli.output import docs_code, write_line
-from mm_plugin.cli.plugin_settings import read_settings
+from mm_plugin.cli.output import with_code, write_line
+from mm_plugin.cli.plugin_settings import hinting, read_settings, unknown_settings
 from mm_plugin.devserver.server import DevServer, open_devserver
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.host.hook_client import HookContext
@@ -61,7 +61,9 @@ def run_call(options: CallOptions) -> int:
 
     async def run() -> int:
         manifest = load_manifest(options.path)
-        settings = read_settings(options.settings, options.config_file)
+        settings = read_settings(options.settings, options.config_file, manifest)
+        for told in unknown_settings(settings, [manifest]):
+            complain(told)
         log = HeldLog()
         log.install()
         choices = host_options(
@@ -69,7 +71,8 @@ def run_call(options: CallOptions) -> int:
         )
         async with open_devserver([], state=options.state, options=choices, on_change=log.follow) as server:
             await server.app.configuration.preset(manifest, settings)
-            await server.app.plugins.start(Path(os.path.abspath(options.path)))  # noqa: ASYNC240
+            with hinting(options.settings, manifest):
+                await server.app.plugins.start(Path(os.path.abspath(options.path)))  # noqa: ASYNC240
             return await _call(server, name, text, options.username)
 
     return run_until_signal(run, backend=options.backend, log_level=options.log_level)
@@ -90,8 +93,8 @@ async def _call(server: DevServer, name: HookName, text: str, username: str) -> 
     try:
         answer = await hooks.call(name, context=HookContext(user_id=user.id), **fields)
     except PluginAPIError as error:
-        return complain(f"{name} was answered with an error: {error}{docs_code(error)}", code=1)
+        return complain(with_code(f"{name} was answered with an error: {error}", error), code=1)
     except CallFailure as failure:
-        return complain(f"{name} failed: {failure}{docs_code(failure)}", code=1)
+        return complain(with_code(f"{name} failed: {failure}", failure), code=1)
     write_line(json.dumps(answer_json(answer), indent=2, ensure_ascii=False))
     return 0

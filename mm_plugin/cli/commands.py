@@ -87,7 +87,8 @@ _config = click.option(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting of the plugin, as the System Console would set it; VALUE is JSON or text; may be repeated.",
+    help="A setting of the plugin, as the System Console would set it; VALUE is read as the settings_schema of "
+    "plugin.json declares it, else as JSON, else as text; may be repeated.",
 )
 _config_file = click.option(
     "--config-file", type=click.Path(path_type=Path), help="Settings of the plugin: a JSON object in a file."
@@ -155,6 +156,8 @@ def dev(backend: str, **options: Any) -> None:
 @_state
 @click.option("--api/--no-api", "api", default=True, show_default=True,
               help="Answer the plugins' API calls from the state; without, each is UNIMPLEMENTED.")  # fmt: skip
+@_config
+@_config_file
 @click.option("--once", is_flag=True, help="End once all have started; non-zero if one has not.")
 @click.option("--json", "as_json", is_flag=True, help="Write each change of state as one JSON object in one line.")
 @_install

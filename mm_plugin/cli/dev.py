@@ -20,7 +20,7 @@ from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hints import hints, server_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
-from mm_plugin.cli.plugin_settings import read_settings
+from mm_plugin.cli.plugin_settings import hinting, read_settings, unknown_settings
 from mm_plugin.cli.tour import PLUGIN_ID, run_tour
 from mm_plugin.devserver.reload import Reload, Reloader
 from mm_plugin.devserver.server import open_devserver
@@ -91,7 +91,9 @@ class _Dev:
         """Run until cancelled, or to the end that was asked for."""
         options = self._options
         manifest = load_manifest(self._bundle)
-        settings = read_settings(options.settings, options.config_file)
+        settings = read_settings(options.settings, options.config_file, manifest)
+        for told in unknown_settings(settings, [manifest]):
+            complain(told)
         if options.tour and manifest.id != PLUGIN_ID:
             return complain(f"--tour shows {PLUGIN_ID} (examples/guard), but {options.path} holds {manifest.id}")
         self._log.install()
@@ -122,7 +124,8 @@ class _Dev:
             await server.app.configuration.preset(manifest, settings)
             passed = True
             try:
-                plugin = await server.app.plugins.start(self._bundle)
+                with hinting(options.settings, manifest):
+                    plugin = await server.app.plugins.start(self._bundle)
                 passed = not options.tour or await run_tour(server, options.backend, self._output.say)
                 if not options.once:
                     await self._show_hints(server, plugin)

@@ -8,28 +8,33 @@ Output: each change of a plugin's state on standard output; for exit codes see `
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
 from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hints import server_fields
-from mm_plugin.cli.loop import host_options, run_until_signal
+from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
+from mm_plugin.cli.plugin_settings import quoting_hint, read_settings, unknown_settings
 from mm_plugin.devserver.server import open_devserver, open_doorway
+from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.host.api_receiver import HandlerAPI
 from mm_plugin.host.gateway import Gateway, Session
 from mm_plugin.host.host import Host, open_host
 from mm_plugin.host.state import PluginState
+from mm_plugin.messages.manifest import load_manifest
 
 if TYPE_CHECKING:
     from mm_plugin.host.options import HostOptions
     from mm_plugin.host.running_plugin import RunningPlugin
-    from mm_plugin.types import Backend
+    from mm_plugin.messages.manifest import Manifest
+    from mm_plugin.types import Backend, JSONObject
 
 __all__ = ("HostCommandOptions", "run_host")
 
@@ -52,6 +57,8 @@ class HostCommandOptions:
     log_level: str = "warning"
     install: bool = True
     debugger: bool = False
+    settings: tuple[str, ...] = ()
+    config_file: Path | None = None
 
     @property
     def host_options(self) -> HostOptions:
@@ -66,6 +73,9 @@ class HostCommandOptions:
         return 0 if self.once else _PORT
 
 
+_Settings: TypeAlias = "list[tuple[Manifest, JSONObject]]"
+
+
 class NoAPI:
     """Answers no API method, so that each is UNIMPLEMENTED."""
 
@@ -76,6 +86,8 @@ def run_host(options: HostCommandOptions) -> int:
     async def run() -> int:
         output = Output(as_json=options.as_json)
         opened = _open_with_api if options.api else _open_without_api
+        bundles = [Path(os.path.abspath(path)) for path in options.paths]  # noqa: ASYNC240
+        settings = _settings(options, bundles)
         log = HeldLog()
         log.install()
 
@@ -83,8 +95,9 @@ def run_host(options: HostCommandOptions) -> int:
             log.follow(plugin)
             output.changed_state(plugin)
 
-        async with opened(options, output, note) as (host, curl):
-            plugins = await host.start_all(Path(os.path.abspath(path)) for path in options.paths)  # noqa: ASYNC240
+        async with opened(options, output, note, settings) as (host, curl):
+            plugins = await host.start_all(bundles)
+            sys.stderr.write("".join(quoting_hint(options.settings, each.manifest, each.reason) for each in plugins))
             running = sum(plugin.state is PluginState.RUNNING for plugin in plugins)
             output.event("started", running=running, failed=len(plugins) - running)
             for plugin in plugins:
@@ -98,9 +111,21 @@ def run_host(options: HostCommandOptions) -> int:
     return run_until_signal(run, backend=options.backend, log_level=options.log_level)
 
 
+def _settings(options: HostCommandOptions, bundles: list[Path]) -> _Settings:
+    """Return each plugin's settings: all that were given, for those whose manifest can be read."""
+    manifests: list[Manifest] = []
+    for bundle in bundles:
+        with suppress(ConfigurationError):  # its start says why
+            manifests.append(load_manifest(bundle))
+    settings = [(manifest, read_settings(options.settings, options.config_file, manifest)) for manifest in manifests]
+    for told in unknown_settings(settings[0][1] if settings else (), manifests):
+        complain(told)
+    return settings
+
+
 @asynccontextmanager
 async def _open_with_api(
-    options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None]
+    options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None], settings: _Settings
 ) -> AsyncGenerator[tuple[Host, str]]:
     async with open_devserver(
         [],
@@ -110,6 +135,8 @@ async def _open_with_api(
         options=options.host_options,
         on_change=note,
     ) as server:
+        for manifest, values in settings:
+            await server.app.configuration.preset(manifest, values)
         output.event("server", **server_fields(server))
         output.say(f"Plugins at {server.url}/plugins/ID/, REST at {server.url}/api/v4/")
         signed_in = f"curl -H 'Authorization: Bearer {server.seed.tokens['ada']}'"
@@ -119,8 +146,11 @@ async def _open_with_api(
 
 @asynccontextmanager
 async def _open_without_api(
-    options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None]
+    options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None], settings: _Settings
 ) -> AsyncGenerator[tuple[Host, str]]:
+    if any(values for _, values in settings):
+        raise ConfigurationError("--config and --config-file: plugins get settings by the API; leave out --no-api")
+
     async def find_session(_token: str) -> Session | None:
         return None
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 from anyio.abc import TaskStatus
 
-from mm_plugin.cli.output import docs_code, indented
+from mm_plugin.cli.output import indented, with_code
 from mm_plugin.exceptions import ConfigurationError, PluginStartError
 from mm_plugin.host.faults import parse_faults
 from mm_plugin.host.options import HostOptions
@@ -109,10 +109,10 @@ async def _until_signal(work: Callable[[], Awaitable[int]]) -> int:
             try:
                 code = await work()
             except ConfigurationError as error:
-                code = complain(f"{error}{_port_hint(error)}{docs_code(error)}")
+                code = complain(with_code(f"{error}{_port_hint(error)}", error))
             except PluginStartError as error:
                 sys.stderr.write("".join(f"{line}\n" for line in indented(error)))
-                code = complain(f"{error.reason}{docs_code(error)}", code=1)
+                code = complain(with_code(error.reason, error), code=1)
         tasks.cancel_scope.cancel()
     return code
 

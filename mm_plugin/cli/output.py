@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from mm_plugin.host.state import PluginReport
     from mm_plugin.types import JSONValue
 
-__all__ = ("Output", "docs_code", "indented", "state_line", "write_line")
+__all__ = ("Output", "indented", "state_line", "with_code", "write_line")
+
+
+_CODE = re.compile(r"\[MMP[0-9]{3}\]$")
 
 
 def write_line(text: str) -> None:
@@ -89,7 +93,7 @@ class Output:
                 self.start_failed(error, f"{_listed(reload.files)} changed, and the plugin does not start:")
             case ConfigurationError() as error:
                 trouble = str(error)
-                told = f"{trouble}{docs_code(error)}"
+                told = with_code(trouble, error)
                 self._complain(f"{_listed(reload.files)} changed, and the plugin stays as it was:", told)
             case _:
                 trouble = ""
@@ -100,7 +104,7 @@ class Output:
 
     def start_failed(self, error: PluginStartError, title: str = "The plugin does not start:") -> None:
         """Tell people why a start failed where the next save tries again; programs have the state."""
-        self._complain(title, *indented(error), f"{error.reason}{docs_code(error)}")
+        self._complain(title, *indented(error), with_code(error.reason, error))
 
     def _complain(self, *lines: str) -> None:
         if not self._as_json:
@@ -108,9 +112,12 @@ class Output:
             sys.stderr.flush()
 
 
-def docs_code(error: MMPluginError) -> str:
-    """Return the code under which docs/reference/errors.md explains an error, as the end of its sentence."""
-    return f" [{error.docs_code}]"
+def with_code(text: str, error: MMPluginError | type[MMPluginError]) -> str:
+    """Return an error's sentence with the code under which docs/reference/errors.md explains it.
+
+    One that ends with a code has that of its cause, which says more.
+    """
+    return text if _CODE.search(text) else f"{text} [{error.docs_code}]"
 
 
 def indented(error: PluginStartError) -> list[str]:
@@ -136,7 +143,7 @@ def state_line(report: PluginReport) -> str:
         words.append(f"started again {report.restarts} times" if report.restarts > 1 else "started again once")
     if report.reason:
         failed = report.state is PluginState.FAILED_TO_START
-        words.append(f"{report.reason} [{PluginStartError.docs_code}]" if failed else report.reason)
+        words.append(with_code(report.reason, PluginStartError) if failed else report.reason)
     return "  ".join(words)
 
 

@@ -14,8 +14,10 @@ from urllib.request import Request, urlopen
 import pytest
 
 from mm_plugin.cli.plugin_routes import declared_routes
-from mm_plugin.cli.plugin_settings import read_settings
+from mm_plugin.cli.plugin_settings import read_settings, unknown_settings
 from mm_plugin.exceptions import ConfigurationError
+from mm_plugin.messages.manifest import Manifest
+from mm_plugin.types import JSONObject
 from tests.cli.command import TIMEOUT_S, run, running, write_plugin
 
 PLUGIN = """
@@ -41,7 +43,9 @@ class Settled(Plugin[Settings]):
 
 run_plugin(Settled)
 """
-SCHEMA = {"settings": [{"key": "Words", "type": "text", "default": "none"}, {"key": "Limit", "type": "number"}]}
+SCHEMA: JSONObject = {
+    "settings": [{"key": "Words", "type": "text", "default": "none"}, {"key": "Limit", "type": "number"}]
+}
 
 
 def bundle_in(folder: Path) -> Path:
@@ -103,6 +107,73 @@ def test_reading_settings(tmp_path: Path) -> None:
     file.write_text('{"a": 1, "b": [true]}')
     pairs = ["a=2", "c=x=y", "d=", 'e={"f": null}', "g=\\"]
     assert read_settings(pairs, file) == {"a": 2, "b": [True], "c": "x=y", "d": "", "e": {"f": None}, "g": "\\"}
+
+
+def test_values_are_read_as_they_are_declared() -> None:
+    """Text stays text whatever it looks like, numbers and booleans must be some; undeclared ones are read as before."""
+    kinds = ("text", "longtext", "dropdown", "number", "bool", "custom")
+    schema: JSONObject = {"settings": [{"key": kind.capitalize(), "type": kind} for kind in kinds]}
+    manifest = Manifest(id="com.example.cli", name="x", settings_schema=schema)
+    pairs = ["text=12345", "Longtext=[1]", "dropdown=true", "number=2.5", "bool=True", 'custom={"a": 1}', "other=1"]
+    assert read_settings(pairs, None, manifest) == {
+        "text": "12345", "Longtext": "[1]", "dropdown": "true", "number": 2.5, "bool": True, "custom": {"a": 1},
+        "other": 1,
+    }  # fmt: skip
+    assert read_settings(['text="1"', "longtext="], None, manifest) == {"text": "1", "longtext": ""}
+    for pair, expected in (("number=many", "a number"), ("number=true", "a number"), ("bool=1", "true or false")):
+        with pytest.raises(ConfigurationError, match=f"--config {pair.partition('=')[0]}=…: expected {expected}"):
+            read_settings([pair], None, manifest)
+
+
+def test_settings_that_nobody_declares() -> None:
+    """The nearest key is named; a manifest that declares none may have a plugin that takes any."""
+    manifest = Manifest(id="com.example.cli", name="x", settings_schema=SCHEMA)
+    (near, far) = unknown_settings(["Wrods", "words", "LIMIT", "colour"], [manifest])
+    assert near.endswith("has no setting 'Wrods'; did you mean Words?")
+    assert far.endswith("has no setting 'colour'; it has Words, Limit")
+    assert unknown_settings(["Wrods"], [Manifest(id="a.b", name="x"), manifest]) == []
+
+
+TOKEN = """
+from dataclasses import dataclass
+from mm_plugin import Plugin, run_plugin
+
+@dataclass
+class Settings:
+    token: str
+
+class Tokened(Plugin[Settings]):
+    async def message_has_been_posted(self, context, post):
+        pass
+
+run_plugin(Tokened)
+"""
+
+
+@pytest.mark.parametrize("command", [("dev", "--once"), ("host", "--once"), ("call", "MessageHasBeenPosted")])
+def test_a_number_where_text_is_needed(command: tuple[str, str], tmp_path: Path) -> None:
+    """Undeclared, it fails the start with one code and how to quote it; declared as text, it is text."""
+    undeclared = write_plugin(tmp_path / "undeclared", TOKEN)
+    name, more = command
+    failed = run(name, undeclared, more, "--config", "token=12345")
+    assert failed.returncode == 1
+    said = failed.stdout + failed.stderr
+    assert "expected text" in said
+    assert "[MMP112]" in said
+    assert "[MMP112] [MMP122]" not in said
+    assert "quote it: --config 'token=\"…\"'" in failed.stderr
+    assert run(name, undeclared, more, "--config", 'token="12345"').returncode == 0
+    schema = {"settings": [{"key": "Token", "type": "text"}]}
+    declared = write_plugin(tmp_path / "declared", TOKEN, settings_schema=schema)
+    done = run(name, declared, more, "--config", "token=12345", "--config", "tokne=1")
+    assert done.returncode == 0, done.stderr
+    assert "no setting 'tokne'; did you mean Token?" in done.stderr
+
+
+def test_settings_need_the_api(tmp_path: Path) -> None:
+    """Where no API call is answered, settings cannot reach the plugin, and the command says so."""
+    done = run("host", bundle_in(tmp_path), "--once", "--no-api", "--config", "Words=a")
+    assert (done.returncode, "leave out --no-api" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
