@@ -15,6 +15,7 @@ import anyio
 
 from benchmarks.api_calls import print_api_calls
 from benchmarks.gateway import event_streams, gateway
+from benchmarks.hook_isolation import isolation
 from benchmarks.lifecycle import lifecycle
 from benchmarks.page import print_comparison
 from benchmarks.reload import reload
@@ -28,6 +29,7 @@ MARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "unread_uploads": unread_uploads,
     "gateway": gateway,
     "event_streams": event_streams,
+    "hook_isolation": isolation,
 }
 
 API_CALLS = "api_calls"

@@ -65,7 +65,7 @@ async def collect(backend: str, states: Iterable[str], calls: int, turns: int = 
     return took
 
 
-async def isolation(backend: str, calls: int = 8_000) -> list[Row]:
+async def isolation(backend: str, calls: int = 3_000) -> list[Row]:
     """Measure all three states."""
     took = await collect(backend, KEEPERS, calls)
     rows: list[Row] = []
@@ -80,7 +80,7 @@ async def isolation(backend: str, calls: int = 8_000) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hook_isolation", description=__doc__)
-    parser.add_argument("calls", nargs="?", type=int, default=8_000, help="calls in each state")
+    parser.add_argument("calls", nargs="?", type=int, default=3_000, help="calls in each state")
     calls = parser.parse_args().calls
     print_table({name: anyio.run(isolation, name, calls, backend=name) for name in ("asyncio", "trio")})
 
