@@ -1,4 +1,4 @@
-"""The page about what holds the wire keeps to the tests."""
+"""The page about what holds the wire and the host keeps to the tests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "hardening.md"
-ROWS = re.findall(r"^\| (R\d+) \| (.*) \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+ROWS = re.findall(r"^\| ([RH]\d+) \| (.*) \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
 
 
 def test_no_promise_is_left_out() -> None:
-    """R1 to R34 stand there, in order."""
-    assert [name for name, _, _ in ROWS] == [f"R{number}" for number in range(1, 35)]
+    """R1 to R34 and the host's H1 to H16 stand there, in order."""
+    wire, host = range(1, 35), range(1, 17)
+    assert [name for name, _, _ in ROWS] == [f"R{number}" for number in wire] + [f"H{number}" for number in host]
 
 
 @pytest.mark.parametrize(("name", "held_by"), [(name, held_by) for name, _, held_by in ROWS])
