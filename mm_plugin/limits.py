@@ -163,6 +163,8 @@ stop_after_signal_s = 5.0
 stop_after_host_gone_s = 0.4
 #: How far a stop may overrun its time before the process is ended where it stands.
 stop_overrun_s = 0.25
+#: How often threads of hooks are looked at once the event loop has ended and time is left for them.
+stop_thread_poll_s = 0.005
 #: Cleanup that awaits while a call is being cancelled.
 cleanup_s = 1.0
 #: How often a lost parent is looked for where the kernel cannot tell.
@@ -173,6 +175,12 @@ host_hook_timeout_s = 30.0
 host_start_timeout_s = 10.0
 #: One health check.
 host_health_timeout_s = 5.0
+#: What hooks and HTTP requests under way have to finish before OnDeactivate is called.
+host_drain_s = 2.0
+#: The same while the whole host stops.
+host_stop_drain_s = 1.0
+#: A response that has begun, and of which nothing more has come for so long, is no reason to wait with a stop.
+host_quiet_response_s = 0.1
 #: OnDeactivate while the whole host stops: the host's own host waits no longer.
 host_stop_hook_timeout_s = 10.0
 #: The plugin's answer to the Shutdown rpc; it answers at once and drains afterwards.

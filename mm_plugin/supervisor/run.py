@@ -14,12 +14,14 @@ import logging
 import os
 import sys
 import threading
+import time
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypedDict, cast
 
 import anyio
 
+from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError, MMPluginError, NotMagicCookieError
 from mm_plugin.hooks.source_places import describe
 from mm_plugin.hooks.threads import threads_at_work
@@ -85,7 +87,7 @@ def run_plugin(plugin_class: type[Plugin], *, backend: EventLoop | None = None) 
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was, sys.exit in a task included
         _report(error)
         raise SystemExit(1) from None
-    stuck = threads_at_work()
+    stuck = _threads_left(watchdog)
     for work, place in stuck:
         logger.error("the stop left a thread behind: %s does not return, at %s", work, place)
     if stuck:
@@ -152,6 +154,13 @@ async def _serve(
         process_layer.cancel_scope.cancel()
 
 
+def _threads_left(watchdog: Watchdog) -> list[tuple[str, str]]:
+    """Give threads of the author's what is left of the stop's time, and return those that have not returned by then."""
+    while (stuck := threads_at_work()) and watchdog.remaining_s > 0:
+        time.sleep(min(limits.stop_thread_poll_s, max(watchdog.remaining_s, 0)))
+    return stuck
+
+
 def _folder() -> str:
     """Return the plugin's folder, as a shell takes it: where plugin.json lies, at or above the script."""
     import shlex
@@ -172,7 +181,14 @@ class _EventLoop(TypedDict, total=False):
 def _check_class(plugin_class: object) -> None:
     from mm_plugin.plugin.plugin import Plugin
 
-    if not (isinstance(plugin_class, type) and issubclass(plugin_class, Plugin)):
+    if isinstance(plugin_class, type):
+        if not issubclass(plugin_class, Plugin):
+            name = plugin_class.__qualname__
+            raise ConfigurationError(
+                f"run_plugin expects a subclass of Plugin, found class {name}, which does not derive from Plugin; "
+                f"write: class {name}(Plugin)"
+            )
+    else:
         raise ConfigurationError(f"run_plugin expects a subclass of Plugin, not an instance, found {plugin_class!r}")
 
 

@@ -29,6 +29,11 @@ class Watchdog:
         self._lock = threading.RLock()  # a signal handler may interrupt its own thread in here
         atexit.register(faulthandler.cancel_dump_traceback_later)
 
+    @property
+    def remaining_s(self) -> float:
+        """Seconds until the stop must be over, without ``limits.stop_overrun_s``; infinite where nothing was set."""
+        return self._end_at - limits.stop_overrun_s - time.monotonic()
+
     def end_after(self, seconds: float) -> None:
         """End the process unless it has ended by itself; of several ends the earliest counts.
 

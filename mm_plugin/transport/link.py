@@ -316,7 +316,8 @@ class PluginLink(APICaller, Protocol):
     async def serve(self, receiver: HookReceiver, *, task_status: TaskStatus[None]) -> None:
         """Take calls until ``aclose``; reports started once calls can arrive.
 
-        Every call runs in a task that this one owns. Cancellation cancels them all and closes the link.
+        Every call runs in a task that this one owns, cancelled where the host gives it up or is lost; but in a stop
+        (asked for, or draining) hooks go on, since hosts close at once. Cancellation cancels all and closes the link.
         """
         ...
 

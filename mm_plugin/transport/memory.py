@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -57,26 +57,41 @@ def memory_link(
 class _Call:
     """One call under way: its task's scope and, in the end, its outcome."""
 
-    __slots__ = ("done", "outcome", "scope")
+    __slots__ = ("done", "given_up", "outcome", "scope")
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.done = anyio.Event()
+        self.given_up = False  # nobody waits for the outcome
         self.outcome: Message | CallFailure = CallFailure(
             "the link was closed during the call", kind=FailureKind.LOST, code=StatusCode.UNAVAILABLE
         )
 
-    async def wait(self, deadline: float | None) -> None:
-        """Wait for the outcome; on cancellation or at the deadline the call's own scope is cancelled too."""
+    async def wait(self, deadline: float | None, *, outlives: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the outcome; on cancellation or at the deadline the call's own scope is cancelled too.
+
+        Args:
+            deadline: When to give up.
+            outlives: Whether the call goes on although nobody waits for it; not beyond its deadline.
+        """
         try:
-            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
+            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
                 await self.done.wait()
-        finally:
-            self.scope.cancel()
-        if not self.done.is_set():
+        except BaseException:
+            self.lose(outlives=outlives())
+            raise
+        if scope.cancelled_caught:
+            self.lose(outlives=False)
             self.outcome = CallFailure(
                 "the deadline passed", kind=FailureKind.DEADLINE, code=StatusCode.DEADLINE_EXCEEDED
             )
+
+    def lose(self, *, outlives: bool) -> None:
+        """Note that nobody waits for the outcome any more."""
+        self.given_up = True
+        self.done.set()  # what comes now is too late
+        if not outlives:
+            self.scope.cancel()
 
     def result(self) -> Message:
         """Return the response, or raise the failure."""
@@ -168,7 +183,7 @@ class MemoryPluginLink:
         with anyio.move_on_after(limits.cleanup_s):
             async with anyio.create_task_group() as answers:
                 for call, hook_call in self._hooks.items():
-                    if not call.scope.cancel_called:  # else the host has given up, and nobody waits for an answer
+                    if not call.given_up:
                         answers.start_soon(self._answer_stopping, call, hook_call)
         self._closing.set()
         if self._tasks is not None:
@@ -270,6 +285,11 @@ class MemoryPluginLink:
         return self._serving
 
     @property
+    def stopping(self) -> bool:
+        """Whether a stop is under way, in which hooks go on without their callers."""
+        return self._draining or self._stop_asked.is_set()
+
+    @property
     def is_open(self) -> bool:
         """Whether calls reach the plugin."""
         return self._tasks is not None and not self._closing.is_set()
@@ -296,12 +316,18 @@ class MemoryHostLink:
     def __init__(self, plugin: MemoryPluginLink) -> None:
         self._plugin = plugin
         self._open = True
+        self._hooks: set[_Call] = set()
+        self._requests: set[_Call] = set()
 
     async def call_hook(self, name: str, request: Message, *, deadline: float | None = None) -> Message:
         """Call a hook; see HostLink."""
         self._check()
         call = self._plugin.start_hook(name, request, deadline)
-        await call.wait(deadline)
+        self._hooks.add(call)
+        try:
+            await call.wait(deadline, outlives=lambda: self._plugin.stopping)
+        finally:
+            self._hooks.discard(call)
         return call.result()
 
     @asynccontextmanager
@@ -309,9 +335,11 @@ class MemoryHostLink:
         """Open one HTTP request; see HostLink."""
         self._check()
         call, http = self._plugin.start_http(head)
+        self._requests.add(call)
         try:
             yield MemoryHTTPCall(http)
         finally:
+            self._requests.discard(call)
             http.host_left()
             call.scope.cancel()
 
@@ -328,8 +356,12 @@ class MemoryHostLink:
         self._plugin.stop_asked.set()
 
     async def aclose(self) -> None:
-        """Close this end: further calls fail as unreachable."""
+        """Close this end: calls under way fail as lost, further ones as unreachable."""
         self._open = False
+        for call in self._hooks:
+            call.lose(outlives=self._plugin.stopping)
+        for call in self._requests:
+            call.scope.cancel()
         await anyio.lowlevel.checkpoint()
 
     def _check(self) -> None:

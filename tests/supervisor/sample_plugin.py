@@ -9,6 +9,7 @@ import warnings
 
 import anyio
 
+from mm_plugin import Channel, PluginContext, Post
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
@@ -21,6 +22,8 @@ print("printed at import")
 
 class Sample(Plugin):
     """Misbehaves as it was asked to."""
+
+    released = threading.Event()
 
     async def on_activate(self) -> None:
         self.logger.info("activated on %s", os.environ.get("MM_PLUGIN_BACKEND"), extra={"n": 1})
@@ -40,16 +43,35 @@ class Sample(Plugin):
             self.task_group.start_soon(self.leave)
         if "stubborn" in wishes:
             self.task_group.start_soon(self.never_end)
+        if "late-thread" in wishes:
+            self.start_soon(self.end_late)
         if "block" in wishes:
             threading.Thread(target=time.sleep, args=(60,)).start()
 
     async def on_deactivate(self) -> None:
         self.logger.info("deactivated")
+        self.released.set()
         if "slow" in wishes:
             await anyio.sleep_forever()
         if "block-stop" in wishes:
             self.logger.info("blocking the stop")
             time.sleep(60)  # noqa: ASYNC251
+
+    def end_late(self) -> None:
+        self.released.wait()
+        time.sleep(0.1)  # the event loop ends before
+        self.logger.info("ended late")
+
+    def message_has_been_posted(self, context: PluginContext, post: Post, /) -> None:
+        self.logger.info("hook begun")
+        for step in range(3):
+            time.sleep(0.03)
+            self.api.sync.kv_set("step", b"%d" % step)
+        self.logger.info("hook done")
+
+    async def channel_has_been_created(self, context: PluginContext, channel: Channel, /) -> None:
+        self.logger.info("hanging")
+        await anyio.sleep_forever()
 
     async def on_send_daily_telemetry(self) -> None:
         if "block-hook" in wishes:

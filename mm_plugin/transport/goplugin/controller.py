@@ -18,14 +18,14 @@ __all__ = ("Controller",)
 
 
 class Controller:
-    """Takes the host's wish and passes it on."""
+    """Takes the host's wish and passes it on.
+
+    Attributes:
+        asked: Set when the host asks us to stop.
+    """
 
     def __init__(self) -> None:
-        self._asked = anyio.Event()
-
-    async def wait_stop_asked(self) -> None:
-        """Wait until the host asks us to stop."""
-        await self._asked.wait()
+        self.asked = anyio.Event()
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the service's handler by path."""
@@ -33,5 +33,5 @@ class Controller:
 
     async def _shutdown(self, request: Empty, info: CallInfo) -> Empty:  # noqa: ARG002
         # Whoever waits runs only after this task has returned, and with that answered.
-        self._asked.set()
+        self.asked.set()
         return Empty()

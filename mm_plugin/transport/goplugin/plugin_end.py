@@ -52,7 +52,7 @@ async def open_plugin_link(
             api=api,
             services={**health.handlers(), **controller.handlers()},
             on_serving=health.set_serving,
-            wait_stop_asked=controller.wait_stop_asked,
+            stop_asked=controller.asked,
             message_limit_octets=config.message_limit_octets,
         )
         yield link, handshake

@@ -98,6 +98,7 @@ class GRPCChannel:
         self._now = anyio.current_time
         self._tasks: TaskGroup
         self._connection: ClientConnection | None = None
+        self._connecting: set[anyio.CancelScope] = set()
         self._attempt: _Attempt | None = None
         self._reached = False
         self._failures = 0  # attempts in a row
@@ -117,13 +118,15 @@ class GRPCChannel:
     ) -> None:
         """Close: calls that still wait end with UNAVAILABLE, the peer gets a GOAWAY."""
         self.close()
+        self._tasks.cancel_scope.cancel()
         # What was raised in the context stays as it is: the task group, which would wrap it, is not told.
         await self._tasks.__aexit__(None, None, None)
 
     def close(self) -> None:
         """Close now, as leaving the context will; calls that wait end with UNAVAILABLE. Safe to call twice."""
         self._closed = True
-        self._tasks.cancel_scope.cancel()
+        for connecting in self._connecting:
+            connecting.cancel()
 
     @property
     def connected(self) -> bool:
@@ -266,7 +269,7 @@ class GRPCChannel:
         attempt = self._attempt
         if attempt is None:
             attempt = self._attempt = _Attempt()
-            self._tasks.start_soon(self._connect, attempt)
+            self._tasks.start_soon(self._connect_until_closed, attempt)
         await attempt.done.wait()
         if attempt.error is not None and not self._reached:
             raise GRPCStatusError(
@@ -291,6 +294,16 @@ class GRPCChannel:
         self._failures = 0
         connection = self._connection = ClientConnection(byte_stream)
         await connection.run()
+
+    async def _connect_until_closed(self, attempt: _Attempt) -> None:
+        with anyio.CancelScope() as scope:
+            self._connecting.add(scope)
+            if self._closed:
+                scope.cancel()
+            try:
+                await self._connect(attempt)
+            finally:
+                self._connecting.discard(scope)
 
     def _late(self) -> GRPCStatusError:
         """Return what a call fails with that has not even been sent before its deadline."""

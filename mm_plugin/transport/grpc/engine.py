@@ -61,6 +61,7 @@ class Engine(ABC):
         self._written = Bell()
         self._writing_scope: anyio.CancelScope | None = None
         self._reading_scope = anyio.CancelScope()
+        self._outliving_scope = anyio.CancelScope()
         self._dead = False  # the peer takes nothing any more
         self._send_nowait: Callable[[bytes], int] | None = getattr(byte_stream, "send_nowait", None)
         self._has_writer = False
@@ -82,6 +83,9 @@ class Engine(ABC):
     @abstractmethod
     def handle_over(self) -> None:
         """Tell every call that is left that the connection is over."""
+
+    async def outlive(self) -> None:  # noqa: B027 - a client has nothing to add
+        """Wait, once the peer has gone, for calls that may go on without it; cut by ``close_soon``."""
 
     # -- what calls use ---------------------------------------------------------------------------------------
 
@@ -114,6 +118,7 @@ class Engine(ABC):
     def close_soon(self) -> None:
         """Say goodbye and end the connection; ``run`` returns when nothing is left of it. Safe to call twice."""
         self._reading_scope.cancel()
+        self._outliving_scope.cancel()
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -127,8 +132,12 @@ class Engine(ABC):
                         await self._read()
                     if anyio.current_time() >= self._reading_scope.deadline:
                         self.http2.goaway(ErrorCode.ENHANCE_YOUR_CALM, "what was begun was not finished in time")
-                finally:
                     self._end()
+                    with self._outliving_scope:
+                        await self.outlive()
+                finally:
+                    if not self.over:
+                        self._end()
                     self.tasks.cancel_scope.cancel()
         except Exception:
             logger.exception("a gRPC connection ended by a fault of ours")

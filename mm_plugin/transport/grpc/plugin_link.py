@@ -7,7 +7,7 @@ Errors: CallFailure above; statuses on the wire.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import anyio
@@ -36,7 +36,7 @@ class GRPCPluginLink:
         api: The way out to the server's API; owned by the caller, who closes it after the link.
         services: Handlers served beside the hooks, by path: health and the like.
         on_serving: Told what ``set_serving`` says.
-        wait_stop_asked: Waits until the host asks for a stop.
+        stop_asked: Set when the host asks for a stop.
         message_limit_octets: Longest message taken and sent.
     """
 
@@ -47,14 +47,14 @@ class GRPCPluginLink:
         api: APICaller,
         services: Mapping[str, Handler],
         on_serving: Callable[[bool], None],
-        wait_stop_asked: Callable[[], Awaitable[None]],
+        stop_asked: anyio.Event,
         message_limit_octets: int = limits.message_limit_octets,
     ) -> None:
         self._listener = listener
         self._api = api
         self._services = services
         self._on_serving = on_serving
-        self._wait_stop_asked = wait_stop_asked
+        self._stop_asked = stop_asked
         self._limit_octets = message_limit_octets
         self._server: GRPCServer | None = None
         self._closed = False
@@ -62,7 +62,7 @@ class GRPCPluginLink:
     async def serve(self, receiver: HookReceiver, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Take calls until ``aclose``; see PluginLink."""
         handlers = {**hook_handlers(receiver), **self._services}
-        self._server = GRPCServer(handlers, message_limit_octets=self._limit_octets)
+        self._server = GRPCServer(handlers, message_limit_octets=self._limit_octets, stop_asked=self._stop_asked.is_set)
         if self._closed:
             await self._listener.aclose()
             return
@@ -80,7 +80,7 @@ class GRPCPluginLink:
 
     async def wait_stop_asked(self) -> None:
         """Wait until the host asks us to stop."""
-        await self._wait_stop_asked()
+        await self._stop_asked.wait()
 
     async def drain(self, *, grace_s: float) -> int:
         """Hand new calls up as DRAINING and wait for the running ones; see PluginLink."""

@@ -7,7 +7,7 @@ Errors: none that a client could cause; each connection and each call fails by i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import anyio
@@ -32,6 +32,7 @@ class GRPCServer:
     Args:
         handlers: By path, such as ``/package.Service/Method``; calls of other paths end with UNIMPLEMENTED.
         message_limit_octets: Longest request taken and longest response sent.
+        stop_asked: Whether somebody has asked for the stop that ``drain`` will begin.
 
     Attributes:
         bound: The handlers as connections use them.
@@ -41,7 +42,11 @@ class GRPCServer:
     """
 
     def __init__(
-        self, handlers: Mapping[str, Handler], *, message_limit_octets: int = limits.message_limit_octets
+        self,
+        handlers: Mapping[str, Handler],
+        *,
+        message_limit_octets: int = limits.message_limit_octets,
+        stop_asked: Callable[[], bool] = lambda: False,
     ) -> None:
         self.bound: dict[bytes, Bound] = {
             path.encode(): Bound.of(path, handler, message_limit_octets) for path, handler in handlers.items()
@@ -49,11 +54,17 @@ class GRPCServer:
         self.message_limit_octets = message_limit_octets
         self.draining = False
         self.closing = False
+        self._stop_asked = stop_asked
         self._connections: set[ServerConnection] = set()
         self._running = 0
         self._drained = Bell()
         self._closing = anyio.Event()
         self._left = Bell()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop is under way: unary calls then go on without their callers, as long as the stop lets them."""
+        return self.draining or self._stop_asked()
 
     @property
     def running(self) -> int:

@@ -14,6 +14,7 @@ from anyio.abc import SocketAttribute
 
 from mm_plugin import limits
 from mm_plugin.exceptions import RemoteProtocolError, StatusCode
+from mm_plugin.transport.grpc.bodies import Bell
 from mm_plugin.transport.grpc.engine import Engine
 from mm_plugin.transport.grpc.handlers import CallInfo
 from mm_plugin.transport.grpc.server_calls import ServerCall, StreamingCall, UnaryCall
@@ -64,6 +65,7 @@ class ServerConnection(Engine):
         # Handlers that run, those of streams that the peer has reset included: a peer that opens and resets for ever
         # must not get more of them than streams (CVE-2023-44487).
         self._running: set[ServerCall] = set()
+        self._call_over = Bell()
         self._starting: list[ServerCall] = []  # those of them whose task begins when the burst has been looked through
         self._held_octets = 0
         self._held_limit_octets = max(limits.grpc_requests_octets, server.message_limit_octets)
@@ -159,6 +161,20 @@ class ServerConnection(Engine):
             call.wake()
         for stream in self.http2.streams.values():
             stream.user = None  # of calls that have not begun nothing else would; see call_finished
+
+    async def outlive(self) -> None:
+        """Let unary calls finish while the server stops, though nobody hears their answers; all others are cut.
+
+        A host closes its connection as soon as it has asked for the stop, and the stop has a grace for what runs.
+        """
+        if not self._server.stopping:
+            return
+        self._server.connection_heard()  # there is nobody to hear
+        for call in self._running:
+            if isinstance(call, StreamingCall):
+                call.cancel()
+        while any(isinstance(call, UnaryCall) for call in self._running):
+            await self._call_over.wait()
 
     def _request_complete(self, user: object) -> None:
         if isinstance(user, ServerCall):
@@ -256,8 +272,12 @@ class ServerConnection(Engine):
         call.held_octets = 0
 
     def _drop(self, call: ServerCall) -> None:
-        """Let go of a call whose stream was reset; where it runs, its task does the rest."""
-        call.cancel()
+        """Let go of a call whose stream was reset; where it runs, its task does the rest.
+
+        While the server stops a unary call runs on: libraries reset what is open before they close a connection.
+        """
+        if not (self._server.stopping and isinstance(call, UnaryCall)):
+            call.cancel()
         if call not in self._running:
             call.stream.user = None
             self.release(call)
@@ -271,6 +291,7 @@ class ServerConnection(Engine):
         stream.user = None
         call.task = None  # its exception leads back to the call by its frames: a cycle, which only the collector ends
         self._server.call_finished(call)
+        self._call_over.ring()
         if stream.ending:
             if stream.remote_open:
                 self.http2.stop_request(stream)
@@ -283,7 +304,7 @@ class ServerConnection(Engine):
             self._close_if_left()
 
     def _close_if_left(self) -> None:
-        if self._leaving and not self.http2.streams:
+        if self._leaving and not self.http2.streams and not any(isinstance(call, UnaryCall) for call in self._running):
             self.close_soon()
 
 

@@ -125,8 +125,8 @@ async def test_shutdown_is_answered_and_passed_on() -> None:
     """The host has its answer, and whoever waits learns of it; a second time is the same."""
     async with served() as at:
         with anyio.move_on_after(0.01) as too_early:
-            await at.controller.wait_stop_asked()
+            await at.controller.asked.wait()
         assert too_early.cancelled_caught
         for _ in range(2):
             assert await at.channel.unary(SHUTDOWN, Empty(), Empty) == Empty()
-            await at.controller.wait_stop_asked()
+            await at.controller.asked.wait()
