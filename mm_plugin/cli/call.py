@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
+
+from mm_plugin import limits
 from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hook_json import answer_json, find_hook, hook_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
@@ -21,8 +24,9 @@ from mm_plugin.cli.plugin_settings import hinting, read_settings, unknown_settin
 from mm_plugin.devserver.server import DevServer, open_devserver
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.host.hook_client import HookContext
+from mm_plugin.host.state import PluginState
 from mm_plugin.messages.manifest import load_manifest
-from mm_plugin.transport.link import CallFailure
+from mm_plugin.transport.link import CallFailure, FailureKind
 
 if TYPE_CHECKING:
     from mm_plugin.hooks.names import HookName
@@ -95,6 +99,12 @@ async def _call(server: DevServer, name: HookName, text: str, username: str) -> 
     except PluginAPIError as error:
         return complain(with_code(f"{name} was answered with an error: {error}", error), code=1)
     except CallFailure as failure:
+        if failure.kind in {FailureKind.LOST, FailureKind.UNREACHABLE}:
+            with anyio.move_on_after(limits.host_exit_grace_s + limits.cleanup_s):
+                while plugin.state in {PluginState.RUNNING, PluginState.STOPPING}:
+                    await plugin.wait_change()
+            told = plugin.reason or "the connection to it is lost"
+            return complain(with_code(f"{name} failed, and the plugin with it: {told}", failure), code=1)
         return complain(with_code(f"{name} failed: {failure}", failure), code=1)
     write_line(json.dumps(answer_json(answer), indent=2, ensure_ascii=False))
     return 0

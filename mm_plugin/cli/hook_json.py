@@ -43,11 +43,8 @@ def find_hook(text: str) -> HookName:
         spellings = {name.lower(): name for name in names}
         near = [spellings[name] for name in get_close_matches(text.lower(), spellings, n=3)]
         all_names = ", ".join(str(row.name) for row in HOOK_TABLE.values())
-        raise ValueError(
-            f"there is no hook {text!r}; near are {', '.join(near)}"
-            if near
-            else f"there is no hook {text!r}; there are {all_names}"
-        )
+        listed = f"near are {', '.join(near)}" if near else f"there are {all_names}"
+        raise ValueError(f"there is no hook {text!r}; {listed} (docs/reference/hooks.md)")
     name = names[text]
     if name in _LIFECYCLE:
         raise ValueError(f"{name} is called by every start and stop; try it with: mm-plugin dev PATH --once")

@@ -98,7 +98,10 @@ class Response:
         Raises:
             ResponseStateError: The status allows no body, there is more than Content-Length says, or the response is
                 over; nothing of ``data`` was sent.
+            TypeError: ``data`` is neither octets nor text; nothing was sent.
         """
+        if not isinstance(data, bytes | bytearray | memoryview | str):  # pyright: ignore[reportUnnecessaryIsInstance] - authors may not check types
+            raise TypeError(f"write expects bytes or str, found {type(data).__name__}; use response.json for values")
         octets = data.encode() if isinstance(data, str) else bytes(data)
         self._check_head()
         if octets and self._status in (204, 304):

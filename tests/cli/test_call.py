@@ -52,7 +52,7 @@ def test_the_method_s_name_and_kept_state(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (("Nope",), "there is no hook 'Nope'; there are OnActivate, "),
-        (("MessageWilBePosted",), "there is no hook 'MessageWilBePosted'; near are MessageWillBePosted"),
+        (("MessageWilBePosted",), "there is no hook 'MessageWilBePosted'; near are MessageWillBePosted, "),
         (("UserWillLogIn",), "com.example.guard does not implement UserWillLogIn; it has ExecuteCommand"),
         (("MessageWillBePosted", "--json", '{"post":\n [}'), "bad JSON at line 2, column 3"),
     ],
@@ -72,6 +72,15 @@ def test_an_error_as_answer_is_one_sentence(tmp_path: Path) -> None:
                "--log-level", "error")  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("mm-plugin: ExecuteCommand was answered with an error: ")
+
+
+def test_a_plugin_that_crashes_is_named(tmp_path: Path) -> None:
+    """What ended is the plugin, and how."""
+    crashing = FAILING.replace('raise ValueError("no luck")', "os._exit(7)")
+    done = run("call", write_plugin(tmp_path, f"import os\n{crashing}"), "ExecuteCommand", "--json", "{}")
+    assert done.returncode == 1
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("mm-plugin: "))
+    assert said.startswith("mm-plugin: ExecuteCommand failed, and the plugin with it: The plugin exited with code 7")
 
 
 def test_a_fault_is_felt() -> None:

@@ -247,3 +247,15 @@ async def test_a_slow_client_holds_the_handler_back() -> None:
         assert written <= limits.http_body_pieces
         answer = await read_answer(call)
     assert (answer.body, written) == (b"x" * 100, 100)
+
+
+@pytest.mark.parametrize("data", [{"a": 1}, [1], 5, None])
+async def test_what_is_neither_octets_nor_text_is_not_written(data: object) -> None:
+    """The error says what was found and what to call instead; nothing was sent, so that an answer is still possible."""
+
+    async def handler(request: Request, response: Response) -> None:
+        with pytest.raises(TypeError, match=rf"bytes or str, found {type(data).__name__}; use response\.json"):
+            await response.write(data)  # type: ignore[arg-type]
+        response.status = 418
+
+    assert (await ask(handler)).head.status == 418

@@ -21,7 +21,7 @@ def keep_interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("wrong", [Plugin(), object, "Plugin", None])
+@pytest.mark.parametrize("wrong", [Plugin(), "Plugin", None])
 def test_anything_but_a_plugin_class(
     wrong: object, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -33,6 +33,18 @@ def test_anything_but_a_plugin_class(
     said = capfd.readouterr()
     assert said.out == ""
     assert said.err == f"run_plugin expects a subclass of Plugin, not an instance, found {wrong!r} [MMP110]\n"
+
+
+def test_a_class_that_is_no_plugin(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """A class that derives from something else is named, with what is to be written."""
+
+    class Plain: ...
+
+    monkeypatch.setenv(COOKIE_KEY, COOKIE_VALUE)
+    with pytest.raises(SystemExit):
+        run_plugin(Plain)  # type: ignore[arg-type]
+    said = capfd.readouterr().err
+    assert "Plain, which does not derive from Plugin; write: class " in said
 
 
 def test_unknown_backend(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
