@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,10 @@ def test_nothing_names_a_registry_or_a_machine() -> None:
         if path.suffix in {".py", ".md", ".toml", ".txt", ".proto", ".sh", ".json", ".mod", ".sum", ""}:
             text = path.read_text(errors="ignore")
             assert not [word for word in words if word in text], name_of(path)
+
+
+def test_what_types_need_comes_with_the_extras() -> None:
+    """mypy takes messages for Any without types-protobuf, so who develops or tests gets it; forms need their parser."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra, names in {"dev": ("types-protobuf", "python-multipart"), "testing": ("types-protobuf", "httpx")}.items():
+        assert set(names) <= {re.split("[<>=]", line)[0] for line in extras[extra]}

@@ -31,7 +31,8 @@ INTRODUCTION = f"""\
 
 The server calls these methods of your plugin. Override one by its name, or bind any other method with
 `@hook(HookName.X)` or `@hook("X")`. Type checkers compare either with its hook, parameters and result, and the class
-statement checks how many parameters it has and in which order.
+statement checks how many parameters it has and in which order. mypy needs `types-protobuf` for that, which the extras
+`dev` and `testing` bring: without it a message is `Any` to it, and nothing is found.
 
 A handler is `async def` or `def`; a `def` handler runs in one of {limits.hook_threads} worker threads, which it keeps
 until it ends, also past its time. `ServeMetrics` cannot be handled: this protocol has no

@@ -50,3 +50,6 @@ class Query(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(dict(self._pairs))
+
+    def __repr__(self) -> str:
+        return f"Query({self._pairs!r})"

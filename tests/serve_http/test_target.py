@@ -35,3 +35,8 @@ def test_a_query_gives_first_values_and_all_values() -> None:
     assert len(query) == 3
     assert query.get("missing") is None
     assert query.get_all("missing") == []
+
+
+def test_a_query_can_be_read_by_people() -> None:
+    """In a log it shows its parameters, in order and with all their values."""
+    assert str(Query("a=1&b=%20&a=2")) == "Query([('a', '1'), ('b', ' '), ('a', '2')])"

@@ -27,7 +27,13 @@ def check_cookie(environ: Mapping[str, str], *, key: str, value: str) -> None:
     """
     if not key or not value:
         raise ConfigurationError("the magic cookie's key and value must not be empty: without them any start would do")
-    if environ.get(key) != value:
+    found = environ.get(key, "")
+    if found and found != value:
+        raise NotMagicCookieError(
+            f"Wrong cookie: the environment variable {key} holds {found[:80]!r}, but a host of such plugins sets it to "
+            f"{value!r}."
+        )
+    if not found:
         raise NotMagicCookieError(
             "This program is a plugin: a server starts it and talks to it, it does nothing when run by hand. "
             "Install it in the server that it was made for, or run it under a development host."
