@@ -126,6 +126,10 @@ class HookClient:
         self._implemented = frozenset(known)
         return self._implemented
 
+    def close(self) -> None:
+        """Send no hook but OnDeactivate from now on: all others count as not implemented."""
+        self._implemented &= {HookName.OnDeactivate}
+
     async def call(
         self,
         name: HookName,

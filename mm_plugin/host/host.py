@@ -176,7 +176,7 @@ class Host:
     async def stop_all(self) -> None:
         """Stop all plugins at once, as for the end of the server, and wait until nothing of them runs."""
         for plugin in self._plugins.values():
-            plugin.ask_stop(hook_timeout_s=self._options.stop_hook_timeout_s)
+            plugin.ask_stop_with_host()
         for plugin in list(self._plugins.values()):
             await plugin.wait_over()
 

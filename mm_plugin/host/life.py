@@ -1,7 +1,7 @@
 """One life of a plugin's process, from the API server's start to the last signal.
 
 Job:    API server → process → handshake → link → health → Implemented → OnActivate → running, and back:
-        OnDeactivate → Shutdown → grace → SIGTERM → grace → SIGKILL → API server closed.
+        hooks under way finish → OnDeactivate → Shutdown → grace → SIGTERM → grace → SIGKILL → link and API closed.
 Layer:  host.
 Output: LifeEnd, how it ended; nothing of the process is left then.
 Errors: none but faults of ours.
@@ -29,6 +29,7 @@ from mm_plugin.host.environment import plugin_environment
 from mm_plugin.host.faults import FaultyAPI, FaultyLink
 from mm_plugin.host.find import is_python_plugin, plugin_command
 from mm_plugin.host.hook_client import HookClient
+from mm_plugin.host.in_flight import InFlightLink
 from mm_plugin.host.installing import installed_interpreter
 from mm_plugin.host.options import HostOptions
 from mm_plugin.host.process import PluginProcess, spawn_plugin
@@ -63,11 +64,13 @@ class StopWish:
     """The wish that a plugin stop, made once.
 
     Attributes:
-        hook_timeout_s: Longest wait for OnDeactivate.
+        hook_timeout_s: Longest wait for OnDeactivate, and for what is under way before it.
+        drain_s: Longest wait for what is under way.
     """
 
-    def __init__(self, hook_timeout_s: float) -> None:
+    def __init__(self, hook_timeout_s: float, drain_s: float) -> None:
         self.hook_timeout_s = hook_timeout_s
+        self.drain_s = drain_s
         self._made = anyio.Event()
 
     @property
@@ -156,6 +159,7 @@ class Life:
         self._is_python = is_python_plugin(manifest)
         self._starting = True
         self._is_installed = False
+        self._python = ""
         self._end = LifeEnd()
 
     async def run(self) -> LifeEnd:
@@ -176,6 +180,7 @@ class Life:
                 return self._end
             self._is_installed = installed is not None
             command = plugin_command(self._bundle, self._manifest, fallback=options.interpreter, installed=installed)
+            self._python = command[0]
             server = self._manifest.server
             if self._is_python and server is not None:
                 await check_python_version(self._bundle, Path(command[0]), server.python_version)
@@ -198,17 +203,11 @@ class Life:
                     self._guard.add(process.pid)
                 self._observer.on_spawned(process.pid)
                 try:
-                    has_grace = False
                     async with anyio.create_task_group() as tasks:
                         tasks.start_soon(self._stop_early, process)
-                        has_grace = await self._run_link(
-                            process, Debugger(self._options.debugger, environment, process.pid)
-                        )
+                        await self._run_link(process, Debugger(self._options.debugger, environment, process.pid))
                         tasks.cancel_scope.cancel()
-                    await process.end(
-                        exit_grace_s=self._options.exit_grace_s if has_grace else 0,
-                        terminate_grace_s=self._options.terminate_grace_s,
-                    )
+                    await process.end(exit_grace_s=0, terminate_grace_s=self._options.terminate_grace_s)
                 finally:
                     process.kill()
                     if self._guard is not None:
@@ -217,8 +216,7 @@ class Life:
         except PluginStartError as error:
             self._start_failed(error)
 
-    async def _run_link(self, process: PluginProcess, debugger: Debugger) -> bool:
-        """Return whether the plugin was asked to stop, and so has a grace."""
+    async def _run_link(self, process: PluginProcess, debugger: Debugger) -> None:
         faults = self._options.faults
         try:
             handshake = await process.read_handshake(
@@ -228,36 +226,41 @@ class Life:
             )
         except PluginStartError as error:
             self._start_failed(error)
-            return False
+            return
         try:
             async with self._wire.open_link(handshake) as link:
-                return await self._use_link(
+                await self._use_link(
                     process, debugger, link if faults is None else FaultyLink(link, faults, process.pid)
                 )
         except (CallFailure, OSError) as error:
             self._start_failed(await process.start_error(f"cannot be reached at {handshake.address}: {error}"))
-            return False
 
-    async def _use_link(self, process: PluginProcess, debugger: Debugger, link: HostLink) -> bool:
+    async def _use_link(self, process: PluginProcess, debugger: Debugger, wire_link: HostLink) -> None:
+        link = InFlightLink(wire_link)
         hooks = HookClient(link, self._manifest.id, unhurried=debugger.attached)
         error = await self._activate(process, debugger, link, hooks)
         if error is not None:
             self._start_failed(error)
-            return process.returncode is None and await self._ask_stop(link)
+            if process.returncode is None:
+                await self._end_process(process, link)
+            return
         self._starting = False
         self._observer.on_running(hooks, link)
         logger.info("plugin %s runs", self._manifest.id)
         trouble = await self._wait_end(process, debugger, link)
         self._observer.on_stopping()
+        hooks.close()
         if process.returncode is not None:
             await self._failed(process, process.describe_exit())
-            return False
+            return
         hook_timeout_s = self._stop.hook_timeout_s
         if trouble and not self._stop.made:
             await self._failed(process, trouble)
             hook_timeout_s = min(hook_timeout_s, self._options.health_timeout_s)
+        else:
+            hook_timeout_s -= await self._drain(link, min(self._stop.drain_s, hook_timeout_s / 2))
         await self._deactivate(hooks, hook_timeout_s)
-        return await self._ask_stop(link)
+        await self._end_process(process, link)
 
     # -- the steps --------------------------------------------------------------------------------------------
 
@@ -322,6 +325,20 @@ class Life:
         if not self._stop.made:
             self._end = LifeEnd(PluginState.FAILED_TO_STAY_RUNNING, error.reason, error.stderr)
 
+    async def _drain(self, link: InFlightLink, within_s: float) -> float:
+        """Let finish what is under way, and return how long that took."""
+        begun_at = anyio.current_time()
+        await link.drain(within_s=within_s)
+        return anyio.current_time() - begun_at
+
+    async def _end_process(self, process: PluginProcess, link: HostLink) -> None:
+        """Ask for the stop and wait for the end; the link stays open, so that late answers are heard."""
+        has_grace = await self._ask_stop(link)
+        await process.end(
+            exit_grace_s=self._options.exit_grace_s if has_grace else 0,
+            terminate_grace_s=self._options.terminate_grace_s,
+        )
+
     async def _deactivate(self, hooks: HookClient, timeout_s: float) -> None:
         try:
             await hooks.on_deactivate(timeout_s=timeout_s)
@@ -348,9 +365,13 @@ class Life:
         reason = error.reason
         server = self._manifest.server
         requirements = "" if server is None else server.python.requirements_path
-        if requirements and (module := _missing_module(error.stderr)):
-            asked = f"is {requirements} installed in the Python that runs the plugin?"
-            reason += f"; add what brings {module} to {requirements}" if self._is_installed else f"; {asked}"
+        if self._is_python and (module := _missing_module(error.stderr)):
+            if not requirements:
+                reason += f"; install what brings {module} into {self._python}, or declare requirements_path"
+            elif self._is_installed:
+                reason += f"; add what brings {module} to {requirements}"
+            else:
+                reason += f"; is {requirements} installed in the Python that runs the plugin, {self._python}?"
         self._end = LifeEnd(PluginState.FAILED_TO_START, reason, error.stderr)
 
 

@@ -28,6 +28,9 @@ class HostOptions:
         hook_timeout_s: Longest wait for Implemented, OnActivate and OnDeactivate.
         stop_hook_timeout_s: Longest wait for OnDeactivate while the whole host stops.
         health_timeout_s: Longest wait for one health check.
+        drain_s: Longest wait, at a stop and before OnDeactivate, for hooks and HTTP requests under way; a part of
+            ``hook_timeout_s``.
+        stop_drain_s: The same while the whole host stops.
         ask_stop_s: Longest wait for the answer to the Shutdown rpc.
         exit_grace_s: After Shutdown, before SIGTERM.
         terminate_grace_s: After SIGTERM, before SIGKILL.
@@ -49,6 +52,8 @@ class HostOptions:
     hook_timeout_s: float = limits.host_hook_timeout_s
     stop_hook_timeout_s: float = limits.host_stop_hook_timeout_s
     health_timeout_s: float = limits.host_health_timeout_s
+    drain_s: float = limits.host_drain_s
+    stop_drain_s: float = limits.host_stop_drain_s
     ask_stop_s: float = limits.host_ask_stop_s
     exit_grace_s: float = limits.host_exit_grace_s
     terminate_grace_s: float = limits.host_terminate_grace_s

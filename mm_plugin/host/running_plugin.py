@@ -64,7 +64,7 @@ class RunningPlugin:
         self._on_change = on_change
         self._state = PluginState.NOT_RUNNING
         self._changed = anyio.Event()
-        self._stop = StopWish(options.hook_timeout_s)
+        self._stop = StopWish(options.hook_timeout_s, options.drain_s)
         self._restarts = 0
         self._reason = ""
         self._stderr: tuple[str, ...] = ()
@@ -127,15 +127,24 @@ class RunningPlugin:
             hooks=tuple(sorted(self._hooks.implemented)) if self._hooks is not None else (),
         )
 
-    def ask_stop(self, *, hook_timeout_s: float | None = None) -> None:
+    def ask_stop(self, *, hook_timeout_s: float | None = None, drain_s: float | None = None) -> None:
         """Begin to stop the plugin; ``wait_over`` tells when it is done. Does nothing where it is over.
+
+        It gets no more hooks; those under way finish first, see ``HostOptions.drain_s``.
 
         Args:
             hook_timeout_s: Longest wait for OnDeactivate, instead of the options'.
+            drain_s: Longest wait for what is under way, instead of the options'.
         """
         if hook_timeout_s is not None:
             self._stop.hook_timeout_s = hook_timeout_s
+        if drain_s is not None:
+            self._stop.drain_s = drain_s
         self._stop.make()
+
+    def ask_stop_with_host(self) -> None:
+        """Begin to stop the plugin since the whole host stops, with the shorter times for that."""
+        self.ask_stop(hook_timeout_s=self._options.stop_hook_timeout_s, drain_s=self._options.stop_drain_s)
 
     async def wait_settled(self) -> PluginState:
         """Wait until the plugin runs or is over, and return which."""
@@ -166,7 +175,7 @@ class RunningPlugin:
         """
         if not self._state.is_over:
             raise RuntimeError(f"{self.id} is {self._state.name} already")
-        self._stop = StopWish(self._options.hook_timeout_s)
+        self._stop = StopWish(self._options.hook_timeout_s, self._options.drain_s)
         self._restarts, self._reason, self._stderr = 0, "", ()
         self._become(PluginState.STARTING)
 
@@ -257,7 +266,7 @@ class RunningPlugin:
         try:
             await anyio.sleep_forever()
         finally:
-            self.ask_stop(hook_timeout_s=self._options.stop_hook_timeout_s)
+            self.ask_stop_with_host()
 
     def _become(self, state: PluginState) -> None:
         self._state = state
