@@ -78,7 +78,7 @@ def test_nothing_names_a_registry_or_a_machine() -> None:
 
 
 def test_what_types_need_comes_with_the_extras() -> None:
-    """mypy takes messages for Any without types-protobuf, so who develops or tests gets it; forms need their parser."""
+    """Mypy takes messages for Any without types-protobuf, so who develops or tests gets it; forms need their parser."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra, names in {"dev": ("types-protobuf", "python-multipart"), "testing": ("types-protobuf", "httpx")}.items():
         assert set(names) <= {re.split("[<>=]", line)[0] for line in extras[extra]}

@@ -108,6 +108,7 @@ def says_first(line: str) -> str:
     return f"print({line!r}, flush=True)\n{WAITS}"
 
 
+start_case("a package is missing, and no requirements are declared", "import nonsense_module")
 start_case("it is silent", WAITS, start_timeout_s=0.3)
 start_case("it exits first", FAILS)
 start_case("it dies first", DIES)

@@ -45,6 +45,8 @@ async def test_import_error(open_guard: Open) -> None:
             pytest.fail("it did not start")
     assert "exited with code 1 before it printed its handshake line" in raised.value.reason
     assert raised.value.stderr[-1] == "ModuleNotFoundError: No module named 'nonsense_module'"
+    assert "; install what brings nonsense_module into /" in raised.value.reason
+    assert raised.value.reason.endswith(", or declare requirements_path")
 
 
 async def test_crash(open_guard: Open) -> None:
