@@ -71,10 +71,18 @@ http2_unfinished_s = 20.0
 http2_stall_s = 150.0
 #: Octets that wait for the socket of one connection before writers are held back.
 http2_output_octets = 1024 * 1024
+#: Octets of DATA that stand ready for the socket of one connection: what a PING's answer or a reset finds before it.
+#: More waits in its stream, in turn with the others'.
+http2_ready_octets = 128 * 1024
+#: Streams whose data waits for the socket before a server reads no more: a peer that asks on and reads nothing fills no
+#: memory with small answers, and beside some big ones the server goes on to hear resets and calls.
+http2_waiting_streams = 64
 #: Octets one stream may have queued for its peer's window before its writer waits.
 http2_stream_output_octets = 256 * 1024
 #: Connections that wait to be accepted; one host opens one or two.
 listen_backlog = 128
+#: One write to a socket, or little more.
+socket_write_octets = 256 * 1024
 #: One read from a socket.
 socket_read_octets = 65_536
 #: Pause before the next connection is tried where the system has no descriptors, or the peer's queue no room.

@@ -8,10 +8,11 @@ See:    RFC 9113; ARCHITECTURE.md for why a burst becomes one write.
 
 One task reads; another writes, from the first time that something has to wait. Where the byte stream has
 ``send_nowait`` (ours has), a call that answers alone writes at once and leaves only what the socket does not take to
-the writer. A client's reader never waits for its writer; a
-server's does while its output is full, so that a peer that asks on and reads nothing fills no memory. (Were both to
-wait for room in each other's sockets, they would wait for ever.) While the reader is at work on a burst,
-``write_soon`` only takes note: the tasks that the burst has woken get their turn, then all goes out at once.
+the writer. A client's reader never waits for its writer; a server's does while its output is full, so that a peer that
+asks on and reads nothing fills no memory. (Were both to wait for room in each other's sockets, they would wait for
+ever.) A few big answers do not fill the output: they wait in their streams, so that a reset or a small call is heard
+beside them. While the reader is at work on a burst, ``write_soon`` only takes note: the
+tasks that the burst has woken get their turn, then all goes out at once.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Engine(ABC):
         """Start what else the connection needs, in ``tasks``."""
 
     def handle_burst(self) -> None:  # noqa: B027 - a client has nothing to add
-        """Act on the events of one read together, once ``handle`` has had them all."""
+        """Act on the events of one read or write together, once ``handle`` has had them all."""
 
     @abstractmethod
     def handle_over(self) -> None:
@@ -145,6 +146,8 @@ class Engine(ABC):
             with anyio.move_on_after(limits.connection_linger_s, shield=True):
                 if not self._dead:
                     await self._part()
+            self._rest = b""
+            self.http2.drop_output()
             with anyio.CancelScope(shield=True):
                 await self._byte_stream.aclose()
 
@@ -160,9 +163,9 @@ class Engine(ABC):
         self.write_soon()  # the preface
         is_server = http2.role is Role.SERVER
         while not http2.terminated:
-            if is_server and http2.output_octets >= limits.http2_output_octets:
+            while is_server and not self.over and self._is_full():
                 patience_end = self._reading_scope.deadline = math.inf  # it is we who wait: the write has its own limit
-                await self.wait_output()
+                await self._written.wait()
             try:
                 events = http2.receive(await receive(limits.socket_read_octets))
             except _GONE:
@@ -187,12 +190,17 @@ class Engine(ABC):
             if http2.output_octets:
                 self._write_now()
 
+    def _is_full(self) -> bool:
+        """Tell whether a peer that does not read has been answered enough."""
+        http2 = self.http2
+        return http2.output_octets >= limits.http2_output_octets or http2.streams_ready >= limits.http2_waiting_streams
+
     def _write_now(self) -> None:
         """Write what the socket takes at once; the writer does the rest, or all where it is at work."""
         if self._send_nowait is None or self._writing:
             self._wake_writer()
             return
-        data = self.http2.take(limits.http2_output_octets)
+        data = self.http2.take(limits.socket_write_octets)
         try:
             sent = self._send_nowait(data)
         except _GONE:
@@ -219,7 +227,10 @@ class Engine(ABC):
                 self._writing = False
                 await self._to_write.wait()
             self._writing = True
-            data, self._rest = self._rest or self.http2.take(limits.http2_output_octets), b""
+            data, self._rest = self._rest or self.http2.take(limits.socket_write_octets), b""
+            for event in self.http2.take_events():  # streams have room again, whose data this has taken
+                self.handle(event)
+            self.handle_burst()
             # A write is never cut by a cancellation: half a frame on the wire is the end of the connection.
             with anyio.CancelScope(shield=True) as self._writing_scope:
                 try:
@@ -253,7 +264,8 @@ class Engine(ABC):
     async def _part(self) -> None:
         """Send the last frames, half-close, and let the peer read them before the socket goes away."""
         try:
-            if data := self._rest + self.http2.take():
+            while data := self._rest or self.http2.take(limits.socket_write_octets):
+                self._rest = b""
                 await self._byte_stream.send(data)
             await self._byte_stream.send_eof()
             while True:

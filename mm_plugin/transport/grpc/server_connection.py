@@ -92,7 +92,7 @@ class ServerConnection(Engine):
         for stream in list(self.http2.streams.values()):
             call = stream.user
             awaited = isinstance(call, UnaryCall) and call.task is None and stream.remote_open
-            if awaited or (stream.queued_octets and not stream.moved):
+            if awaited or (self.http2.awaits_credit(stream) and not stream.moved):
                 if stream.id in self._standing:
                     self.http2.reset(stream, ErrorCode.CANCEL)
                     if isinstance(call, ServerCall):
@@ -144,7 +144,7 @@ class ServerConnection(Engine):
             self._close_if_left()
 
     def handle_burst(self) -> None:
-        """Start the calls of the burst; those it has also reset never begin."""
+        """Start the calls of the burst; those it has also reset never begin. Leave with the last stream."""
         if self._starting:
             dead = self.http2.terminated
             for call in self._starting:
@@ -154,6 +154,8 @@ class ServerConnection(Engine):
                     # Named, since AnyIO would make up a name from the coroutine's frame.
                     call.task = self.tasks.create_task(call.run(), name=call.info.path)
             self._starting.clear()
+        if self._leaving:
+            self._close_if_left()
 
     def handle_over(self) -> None:
         """Let no call wait for a peer that has gone; their tasks are cancelled with the connection's."""

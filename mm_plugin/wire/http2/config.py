@@ -31,6 +31,8 @@ class Config:
         continuation_frames: CONTINUATION frames of one header block.
         remembered_streams: Closed streams whose end is remembered exactly.
         idle_frames: The work budget: frames that bring nothing before ENHANCE_YOUR_CALM.
+        ready_octets: DATA moves from its streams into the output while that is shorter; also our longest DATA frame,
+            so it is at least the protocol's 16,384.
         stream_output_octets: Queued octets at which a writer should wait; ``StreamWritable`` comes at half of it.
     """
 
@@ -43,4 +45,5 @@ class Config:
     continuation_frames: int = limits.http2_continuation_frames
     remembered_streams: int = limits.http2_remembered_streams
     idle_frames: int = limits.http2_idle_frames
+    ready_octets: int = limits.http2_ready_octets
     stream_output_octets: int = limits.http2_stream_output_octets

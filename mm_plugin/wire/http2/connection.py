@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from mm_plugin import limits
 from mm_plugin.exceptions import LocalProtocolError
 from mm_plugin.wire.http2.closed_streams import Ending
@@ -51,7 +53,7 @@ class Connection(MessageFrames):
         role: Which end we are.
         config: The bounds.
         streams: The open streams by number. After ``ConnectionClosed`` it still lists those that were open.
-        output_octets: Octets that wait for ``take``.
+        output_octets: Octets that wait for ``take``; while it is 0 nothing waits, but data that lacks credit.
         terminated: The connection is over: write what ``take`` gives, then close.
         draining: A GOAWAY was sent or received. A client opens no more streams; a server takes those that cross
             ``announce_shutdown`` and refuses those after ``goaway``.
@@ -88,8 +90,7 @@ class Connection(MessageFrames):
         """Take octets from the peer and return what they mean, in order; b"" means nothing."""
         if self.terminated:
             return []
-        events: list[Event] = []
-        self._events = events
+        events = self._events  # with what ``take`` has brought about, where nobody has asked for it
         room = 0 if self._is_server else self.room
         try:
             self._parse(data)
@@ -99,6 +100,7 @@ class Connection(MessageFrames):
         else:
             if not self._is_server and self.room != room:
                 events.append(RoomChanged())
+        self._events = []
         return events
 
     @property
@@ -113,9 +115,8 @@ class Connection(MessageFrames):
         """The input ended: terminate, and return one ``ConnectionClosed`` (nothing if terminated before)."""
         if self.terminated:
             return []
-        self._events = []
         self._terminate(ErrorCode.NO_ERROR, "the peer closed the connection", by_peer=True)
-        return self._events
+        return self.take_events()
 
     def _terminate(self, code: ErrorCode, text: str, *, by_peer: bool) -> None:
         self.terminated = True
@@ -218,15 +219,22 @@ class Connection(MessageFrames):
     def take(self, most_octets: int | None = None) -> bytes:
         """Return and forget the octets to write now; b"" if there are none. This is where bodies are copied, once.
 
+        Data that waits in its streams fills up what is taken and the output after it; ``take_events`` says what that
+        brings about.
+
         Args:
-            most_octets: Take no more than is needed to reach these; None means all.
+            most_octets: Take no more than is needed to reach these; None means all that the windows allow.
         """
+        if self._turn:
+            self._pump(sys.maxsize if most_octets is None else most_octets)
         out = self._out
         if not out:
             return b""
         if most_octets is None or self.output_octets <= most_octets:
             self._out = []
             self.output_octets = 0
+            if self._turn:
+                self._pump(self._ready_octets)
             return b"".join(out)
         octets = count = 0
         while octets < most_octets:
@@ -235,7 +243,23 @@ class Connection(MessageFrames):
         taken = b"".join(out[:count])
         del out[:count]
         self.output_octets -= octets
+        if self._turn:
+            self._pump(self._ready_octets)
         return taken
+
+    def drop_output(self) -> None:
+        """Forget all that waits to be sent, since nobody will take it any more."""
+        self._out = []
+        self.output_octets = 0
+        self._turn = None
+        for stream in self.streams.values():
+            stream.queue = stream.trailers = None
+            stream.queued_octets = 0
+
+    def take_events(self) -> list[Event]:
+        """Return what ``take`` has brought about since the last event: ``StreamWritable``; else ``receive`` does."""
+        events, self._events = self._events, []
+        return events
 
     # -- the connection itself --
 

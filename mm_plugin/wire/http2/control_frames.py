@@ -101,7 +101,7 @@ class ControlFrames(Sending):
             elif key == MAX_FRAME_SIZE:
                 if not DEFAULT_FRAME_OCTETS <= value <= LARGEST_FRAME_OCTETS:
                     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE is {value}")
-                self._peer_frame_octets = value
+                self._peer_frame_octets = min(value, self._ready_octets)  # control frames wait for a frame under way
         self._write(SETTINGS, ACK, 0, b"")
         if window != self._peer_stream_window:
             self._change_stream_windows(window)
@@ -127,7 +127,7 @@ class ControlFrames(Sending):
             if stream.send_window > LARGEST_INT31:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"window of stream {stream.id} over 2**31 - 1")
             self._join_turn(stream)
-        self._pump()
+        self._pump(self._ready_octets)
 
     def _on_push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE: clients cannot push, and we allow no server to")
@@ -176,7 +176,7 @@ class ControlFrames(Sending):
             self._send_window += step
             if self._send_window > LARGEST_INT31:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "window of the connection over 2**31 - 1")
-            self._pump()
+            self._pump(self._ready_octets)
             return
         stream = self.streams.get(stream_id)
         if stream is None:
@@ -188,7 +188,7 @@ class ControlFrames(Sending):
         if stream.send_window > LARGEST_INT31:
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "window over 2**31 - 1")
         self._join_turn(stream)
-        self._pump()
+        self._pump(self._ready_octets)
 
     _CONTROL_FRAMES: ClassVar[dict[int, Callable[[ControlFrames, int, int, bytes], None]]] = {
         PRIORITY: _on_priority,

@@ -1,8 +1,12 @@
 """What goes out on streams: heads, data under flow control, trailers, resets.
 
 Data that the windows do not let through waits in its stream. A stream held back by its own window waits for a
-WINDOW_UPDATE of its own; those held back by the connection's window alone stand in one line and send one frame
-each in turn, so nobody starves (RFC 9113, section 5.2).
+WINDOW_UPDATE of its own; those held back by the connection's window alone, or because enough waits for the socket,
+stand in one line and send one frame each in turn, so nobody starves (RFC 9113, section 5.2). Only a little data ever
+stands in the output (``Config.ready_octets``), so everything else that is sent comes before the data of the streams.
+
+What holds after each call: a stream stands in the line only where the connection's window is shut or the output holds
+``ready_octets``.
 """
 
 from __future__ import annotations
@@ -75,6 +79,7 @@ class Sending(State):
             and size <= self._peer_stream_window
             and size <= self._peer_frame_octets
             and head_size <= DEFAULT_FRAME_OCTETS
+            and self.output_octets < self._ready_octets
         ):
             self._last_id = stream_id = self._last_id + 2
             stream = Stream(stream_id, EMPTY_HEAD, self._peer_stream_window - size, self._stream_window)
@@ -133,7 +138,11 @@ class Sending(State):
         size = len(prefix) + len(data)
         self._redeem(size)
         if stream.queued_octets or (
-            size and size > min(self._peer_frame_octets, stream.send_window, self._send_window)
+            size
+            and (
+                size > min(self._peer_frame_octets, stream.send_window, self._send_window)
+                or self.output_octets >= self._ready_octets
+            )
         ):
             stream.ending = end_stream
             if size:
@@ -181,6 +190,7 @@ class Sending(State):
             and size <= stream.send_window
             and size <= self._peer_frame_octets
             and len(head) + len(trailers) <= DEFAULT_FRAME_OCTETS
+            and self.output_octets < self._ready_octets
         ):
             if self._wasted:
                 self._redeem(size)
@@ -226,6 +236,15 @@ class Sending(State):
             stream.stop_request = True
         else:
             self.reset(stream, ErrorCode.NO_ERROR)
+
+    def awaits_credit(self, stream: Stream) -> bool:
+        """Say whether queued data waits for the peer's credit, rather than for its turn or for the socket."""
+        return stream.queued_octets > 0 >= min(stream.send_window, self._send_window)
+
+    @property
+    def streams_ready(self) -> int:
+        """How many streams have data that waits for the socket and for nothing else."""
+        return len(self._turn) if self._turn and self._send_window > 0 else 0
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """Close the stream both ways with RST_STREAM and drop what it has queued; no event. Closed: does nothing."""
@@ -306,7 +325,7 @@ class Sending(State):
         if data:
             stream.queue.append(data)
         self._join_turn(stream)
-        self._pump()
+        self._pump(self._ready_octets)
         stream.over_mark = stream.queued_octets * 2 >= self.config.stream_output_octets
 
     def _join_turn(self, stream: Stream) -> None:
@@ -317,10 +336,10 @@ class Sending(State):
                 self._turn = deque()
             self._turn.append(stream)
 
-    def _pump(self) -> None:
-        """Send one frame of each waiting stream in turn, as far as the connection's window goes."""
+    def _pump(self, output_octets: int) -> None:
+        """Send one frame of each waiting stream in turn, as far as the connection's window and the bound go."""
         turn = self._turn
-        while turn and self._send_window > 0:
+        while turn and self._send_window > 0 and self.output_octets < output_octets:
             stream = turn.popleft()
             stream.waiting = False
             if stream.send_window > 0:  # a lowered setting may have closed it while it stood in line

@@ -40,6 +40,7 @@ class State:
         "_out",
         "_peer_frame_octets",
         "_peer_stream_window",
+        "_ready_octets",
         "_recv_window",
         "_send_window",
         "_stream_window",
@@ -68,6 +69,7 @@ class State:
         self._last_id = 0 if self._is_server else -1  # the newest stream; a client's first is 1
         self._closed = ClosedStreams(config.remembered_streams)
         self._wasted = 0
+        self._ready_octets: int = config.ready_octets
         # Until the peer has acknowledged our SETTINGS it may use the protocol's window where ours is smaller.
         self._stream_window: int = max(config.stream_window_octets, DEFAULT_WINDOW_OCTETS)
         self._recv_window = max(config.connection_window_octets, DEFAULT_WINDOW_OCTETS)
@@ -77,8 +79,8 @@ class State:
         self._peer_frame_octets: int = DEFAULT_FRAME_OCTETS
         limit = config.concurrent_streams
         self._max_streams = limit if self._is_server else min(limit, _STREAMS_BEFORE_SETTINGS)
-        # Streams that only the connection's window holds back; made when first needed, for it is a third of an idle
-        # connection's state.
+        # Streams that only the connection's window or the output holds back; made when first needed, for it is a third
+        # of an idle connection's state.
         self._turn: deque[Stream] | None = None
 
     def _write(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:

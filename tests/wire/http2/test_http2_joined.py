@@ -100,8 +100,11 @@ class Joined(RuleBasedStateMachine):
     @initialize(
         stream_window=st.sampled_from([100, 1_000, 100_000]),
         connection_window=st.sampled_from([65_535, 200_000]),
+        ready=st.sampled_from([16_384, 1_000_000]),
+        part=st.sampled_from([1, 1_000, None]),
     )
-    def greet(self, stream_window: int, connection_window: int) -> None:
+    def greet(self, stream_window: int, connection_window: int, ready: int, part: int | None) -> None:
+        self.part = part
         self.config = Config(
             concurrent_streams=4,
             stream_window_octets=stream_window,
@@ -109,6 +112,7 @@ class Joined(RuleBasedStateMachine):
             frame_octets=40_000,
             idle_frames=100_000,
             remembered_streams=8,
+            ready_octets=ready,
         )
         self.ends = {role: End(Connection(role, config=self.config)) for role in Role}
         preface = self.ends[CLIENT].connection.take()
@@ -269,7 +273,10 @@ class Joined(RuleBasedStateMachine):
     def collect(self) -> None:
         """Take what both ends have to send, and hold every DATA frame to the model's own count."""
         for end in self.ends.values():
-            octets = end.connection.take()
+            octets = b""
+            while taken := end.connection.take(self.part):
+                octets += taken
+            end.connection.take_events()
             for sent in frames_of(octets):
                 assert len(sent.payload) <= end.frame_limit
                 if sent.kind == DATA:
