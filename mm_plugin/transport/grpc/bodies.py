@@ -8,6 +8,7 @@ Errors: FramingError for a body that is not the messages it should be.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -144,7 +145,7 @@ class MessageQueue:
 
         Raises:
             FramingError: The body is broken or too large; raised again by later calls.
-            Exception: What ``end`` was given, after all that had arrived whole has been taken.
+            Exception: A copy of what ``end`` was given, after all that had arrived whole has been taken.
         """
         await checkpoint_if_cancelled()
         while True:
@@ -154,7 +155,7 @@ class MessageQueue:
                 return _plain(found, self.gzip, self._limit_octets)
             if self._ended:
                 if self._error is not None:
-                    raise self._error
+                    raise copy(self._error)  # one that is raised leads to frames that hold this queue
                 self._reader.finish()
                 return None
             self._give_back(self._held_octets)

@@ -7,6 +7,7 @@ See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, "Responses" and "Errors".
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import anyio
@@ -254,7 +255,7 @@ class StreamingClientCall(ClientCall):
             except RemoteProtocolError as error:
                 self.fail(StatusCode.INTERNAL, str(error), FailureKind.LOST)
         if self.failure is not None:
-            raise self.failure
+            raise self._failed()
         return ()
 
     async def receive(self) -> bytes | None:
@@ -263,13 +264,12 @@ class StreamingClientCall(ClientCall):
             with anyio.CancelScope(deadline=self.deadline) as scope:
                 return await self._incoming.receive()
         except FramingError as error:
-            failure = _broken(error)
-            self.end(failure)
-            raise failure from error
+            error.__traceback__ = None  # its reader keeps it, and the traceback leads back to the reader
+            self.end(_broken(error))
+            raise _broken(error) from error
         assert scope.cancelled_caught
         self.fail_deadline()
-        assert self.failure is not None
-        raise self.failure
+        raise self._failed()
 
     async def wait_end(self) -> Metadata:
         """Wait for the status and return its metadata."""
@@ -279,7 +279,7 @@ class StreamingClientCall(ClientCall):
         if scope.cancelled_caught:
             self.fail_deadline()
         if self.failure is not None:
-            raise self.failure
+            raise self._failed()
         return self.trailing_metadata
 
     async def send(self, data: bytes, *, end: bool = False) -> None:
@@ -289,7 +289,7 @@ class StreamingClientCall(ClientCall):
         if scope.cancelled_caught:
             self.fail_deadline()
         if self.failure is not None:
-            raise self.failure
+            raise self._failed()
         if not self.ended:
             if self.stream.ending:
                 raise LocalProtocolError("the end of the requests has been sent already")
@@ -301,6 +301,11 @@ class StreamingClientCall(ClientCall):
         if not self.ended and not self.stream.ending:
             self.connection.http2.send_data(self.stream, b"", end_stream=True)
             self.connection.write_soon()
+
+    def _failed(self) -> GRPCStatusError:
+        """Return a copy of the failure: what is raised leads to frames that hold this call, which keeps its own."""
+        assert self.failure is not None
+        return copy(self.failure)
 
     def _credit(self, octets: int) -> None:
         self.connection.http2.consumed(self.stream, octets)
