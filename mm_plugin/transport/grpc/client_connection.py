@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.lowlevel import current_token
+from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
@@ -89,6 +89,7 @@ class ClientConnection(Engine):
         finally:
             self._woken -= turn.is_set()
             self._waiting.pop(turn, None)
+        await checkpoint_if_cancelled()  # who is cancelled in the very turn that wakes it has not heard of it
 
     def offer_room(self) -> None:
         """Wake those who wait, as far as there is room, or all where there never will be any."""

@@ -12,7 +12,7 @@ from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.client_connection import ClientConnection
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.link import FailureKind
-from tests.wire.http2.raw_frames import settings
+from tests.wire.http2.raw_frames import HEADERS, RST_STREAM, settings
 
 from .fake_servers import FakeServer, channel_to, serve_well, unary
 
@@ -57,7 +57,18 @@ async def test_newcomers_take_nobodys_turn() -> None:
         if then:
             await call(channel, then)
 
-    async with channel_to(serve(1)) as (channel, _):
+    all_wait = anyio.Event()
+
+    async def script(server: FakeServer) -> None:
+        await server.send(settings(streams=1))
+        for _ in range(2):
+            await server.answer(await server.request())
+        stream_id = await server.request()
+        await all_wait.wait()
+        await server.answer(stream_id)
+        await serve_well(server)
+
+    async with channel_to(script) as (channel, _):
         await unary(channel)
         await unary(channel)
         async with anyio.create_task_group() as tasks:
@@ -69,6 +80,7 @@ async def test_newcomers_take_nobodys_turn() -> None:
                 tasks.start_soon(call, channel, name)
                 while len(channel._connection._waiting) == waiting:
                     await anyio.lowlevel.checkpoint()
+            all_wait.set()
             await first.wait()
     assert ended == ["first", "second", "third", "newcomer"]
 
@@ -128,6 +140,44 @@ async def test_who_gives_up_leaves_its_turn(give_up: Act) -> None:
         assert await unary(channel) == b"good"
     assert 2 in served
     assert 0 not in served
+
+
+async def test_who_is_cancelled_while_it_is_woken_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room that comes in the same turn of the loop as the cancellation goes to the next; the server sees no call."""
+    scopes = [anyio.CancelScope() for _ in range(3)]
+    heads: list[int] = []
+
+    async def script(server: FakeServer) -> None:
+        await server.send(settings(streams=1))
+        await server.answer(await server.request())
+        heads.append((await server.read_until(HEADERS)).stream_id)
+        await server.read_until(RST_STREAM)
+        while True:
+            heads.append((await server.read_until(HEADERS)).stream_id)
+            await server.answer(heads[-1])
+
+    async def call(channel: GRPCChannel, number: int) -> None:
+        with scopes[number]:
+            await unary(channel)
+
+    async with channel_to(script) as (channel, _):
+        await unary(channel)
+        connection = channel._connection
+        assert connection is not None
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(call, channel, number)
+                await anyio.wait_all_tasks_blocked()
+
+            offer_room = connection.offer_room
+
+            def offer_and_cancel() -> None:
+                offer_room()
+                scopes[1].cancel()
+
+            monkeypatch.setattr(connection, "offer_room", offer_and_cancel)
+            scopes[0].cancel()
+    assert heads == [3, 5]
 
 
 async def test_who_waits_learns_that_there_will_be_no_room() -> None:
