@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from mm_plugin import limits
-from mm_plugin.cli.plugin_routes import declared_routes
+from mm_plugin.cli.plugin_routes import DeclaredCode, declared_code
 from mm_plugin.devserver.seed import PASSWORD, USER_NAMES
 from mm_plugin.hooks.names import HookName
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mm_plugin.host.running_plugin import RunningPlugin
     from mm_plugin.types import JSONValue
 
-__all__ = ("hints", "server_fields")
+__all__ = ("hints", "http_lines", "server_fields")
 
 
 def server_fields(server: DevServer) -> dict[str, JSONValue]:
@@ -33,7 +33,7 @@ def server_fields(server: DevServer) -> dict[str, JSONValue]:
 
 async def hints(server: DevServer, plugin: RunningPlugin, backend: str, *, reload: bool) -> str:
     """Return the text that is printed once the plugin runs."""
-    seed = server.seed
+    seed, code = server.seed, declared_code(plugin.bundle)
     signed_in = f"curl -H 'Authorization: Bearer {seed.tokens['ada']}'"
     lines = [
         f"{plugin.manifest.name} runs on {backend} in a development server at {server.url}; Ctrl-C stops it.",
@@ -47,22 +47,45 @@ async def hints(server: DevServer, plugin: RunningPlugin, backend: str, *, reloa
         body = _json(channel_id=seed.channel.id, command=f"/{command.trigger}")
         lines.append(f"  {signed_in} {server.url}/api/v4/commands/execute -d {body}")
     if plugin.hooks is not None and HookName.ServeHTTP in plugin.hooks.implemented:
-        lines += [f"  {signed_in} {line}" for line in _http_lines(f"{server.url}/plugins/{plugin.id}", plugin)]
+        lines += [f"  {signed_in} {line}" for line in http_lines(f"{server.url}/plugins/{plugin.id}", code)]
     if plugin.manifest.settings_schema.get("settings"):
         change = {"PluginSettings": {"Plugins": {plugin.id: _first_setting(plugin)}}}
         admin = f"curl -H 'Authorization: Bearer {seed.tokens[USER_NAMES[0]]}'"
         patch = f"{server.url}/api/v4/config/patch -d {shlex.quote(json.dumps(change))}"
         lines += ["", "Settings change, and the plugin hears of it, by:", "", f"  {admin} -X PUT {patch}"]
+    elif code.settings is not None:
+        lines += ["", *_schema_lines(plugin, *code.settings)]
     return "\n".join([*lines, ""])
 
 
-def _http_lines(url: str, plugin: RunningPlugin) -> list[str]:
-    """Return what to give curl for each route that the plugin's code declares, else for the plugin itself."""
-    routes = declared_routes(plugin.bundle)[: limits.cli_routes]
-    if not routes:
-        return [f"-N {url}/"]
+def http_lines(url: str, code: DeclaredCode) -> list[str]:
+    """Return what to give curl for each route and mounted app, and for the plugin itself where something answers there.
+
+    Args:
+        url: The plugin's.
+        code: What its code declares; one that declares nothing answers in a way of its own.
+    """
     methods = {"GET": "-N ", "HEAD": "-I "}
-    return [f"{methods.get(method, f'-X {method} ')}{shlex.quote(url + path)}" for method, path in routes]
+    asked = [*code.routes, *(("GET", f"{place.rstrip('/')}/") for place in code.mounts)]
+    if code.serves_http or not asked:
+        asked.append(("GET", "/"))
+    return [
+        f"{methods.get(method, f'-X {method} ')}{shlex.quote(url + path)}"
+        for method, path in list(dict.fromkeys(asked))[: limits.cli_routes]
+    ]
+
+
+def _schema_lines(plugin: RunningPlugin, module: str, settings: str) -> list[str]:
+    program = (
+        f"import json; from mm_plugin import settings_schema_of; from {module} import {settings}; "
+        f"print(json.dumps(settings_schema_of({settings}), indent=4))"
+    )
+    return [
+        f"{settings} holds the plugin's settings, but plugin.json has no settings_schema: the System Console will show",
+        "nothing to set. What belongs there is printed by:",
+        "",
+        f"  cd {shlex.quote(str(plugin.bundle))} && python3 -c {shlex.quote(program)}",
+    ]
 
 
 def _first_setting(plugin: RunningPlugin) -> dict[str, JSONValue]:

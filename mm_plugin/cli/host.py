@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import anyio
 
 from mm_plugin.cli.held_log import HeldLog
-from mm_plugin.cli.hints import server_fields
+from mm_plugin.cli.hints import http_lines, server_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
+from mm_plugin.cli.plugin_routes import declared_code
 from mm_plugin.cli.plugin_settings import quoting_hint, read_settings, unknown_settings
 from mm_plugin.devserver.server import open_devserver, open_doorway
 from mm_plugin.exceptions import ConfigurationError
@@ -95,14 +96,15 @@ def run_host(options: HostCommandOptions) -> int:
             log.follow(plugin)
             output.changed_state(plugin)
 
-        async with opened(options, output, note, settings) as (host, curl):
+        async with opened(options, output, note, settings) as (host, curl, url):
             plugins = await host.start_all(bundles)
             sys.stderr.write("".join(quoting_hint(options.settings, each.manifest, each.reason) for each in plugins))
             running = sum(plugin.state is PluginState.RUNNING for plugin in plugins)
             output.event("started", running=running, failed=len(plugins) - running)
             for plugin in plugins:
                 if host.http_link(plugin.id) is not None:
-                    output.say(f"  {curl}/plugins/{plugin.id}/")
+                    for line in http_lines(f"{url}/plugins/{plugin.id}", declared_code(plugin.bundle)):
+                        output.say(f"  {curl} {line}")
             output.say(f"{running} of {len(plugins)} plugins run{'' if options.once else '; Ctrl-C stops them'}.")
             if not options.once:
                 await anyio.sleep_forever()
@@ -126,7 +128,7 @@ def _settings(options: HostCommandOptions, bundles: list[Path]) -> _Settings:
 @asynccontextmanager
 async def _open_with_api(
     options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None], settings: _Settings
-) -> AsyncGenerator[tuple[Host, str]]:
+) -> AsyncGenerator[tuple[Host, str, str]]:
     async with open_devserver(
         [],
         state=options.state,
@@ -141,13 +143,13 @@ async def _open_with_api(
         output.say(f"Plugins at {server.url}/plugins/ID/, REST at {server.url}/api/v4/")
         signed_in = f"curl -H 'Authorization: Bearer {server.seed.tokens['ada']}'"
         output.say(f"As ada: {signed_in} {server.url}/api/v4/users/me")
-        yield server.app.host, f"{signed_in} -N {server.url}"
+        yield server.app.host, signed_in, server.url
 
 
 @asynccontextmanager
 async def _open_without_api(
     options: HostCommandOptions, output: Output, note: Callable[[RunningPlugin], None], settings: _Settings
-) -> AsyncGenerator[tuple[Host, str]]:
+) -> AsyncGenerator[tuple[Host, str, str]]:
     if any(values for _, values in settings):
         raise ConfigurationError("--config and --config-file: plugins get settings by the API; leave out --no-api")
 
@@ -162,4 +164,4 @@ async def _open_without_api(
         async with open_doorway(gateway, options.host, options.chosen_port) as url:
             output.event("server", url=url)
             output.say(f"Plugins at {url}/plugins/ID/, nobody signed in; API calls are UNIMPLEMENTED")
-            yield host, f"curl -N {url}"
+            yield host, "curl", url

@@ -119,6 +119,9 @@ class _Tour:
         self.step = "the plugin's process is killed and comes back"
         killed = self._plugin.pid
         _expect(killed is not None, str(self._plugin.reason))
+        self._say(
+            f"    now process {killed} is killed on purpose; a line of the log that says SIGKILL is part of the tour"
+        )
         begun = anyio.current_time()
         os.kill(killed or 0, signal.SIGKILL)
         with anyio.move_on_after(limits.tour_step_s):

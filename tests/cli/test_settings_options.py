@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, check_output
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
-from mm_plugin.cli.plugin_routes import declared_routes
+from mm_plugin.cli.hints import http_lines
+from mm_plugin.cli.plugin_routes import DeclaredCode, declared_code
 from mm_plugin.cli.plugin_settings import read_settings, unknown_settings
 from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.messages.manifest import Manifest
@@ -197,13 +199,40 @@ def test_settings_that_are_none(tmp_path: Path, pairs: list[str], text: str | No
     assert str(raised.value).startswith("--config")
 
 
-def test_declared_routes(tmp_path: Path) -> None:
-    """Routes with literal arguments are found wherever they stand; what cannot be parsed has none."""
+def test_declared_code(tmp_path: Path) -> None:
+    """Literal routes and mounts are found wherever they stand, and the settings; what cannot be parsed has none."""
     (tmp_path / "a.py").write_text(
         "@mm.route('get', '/a')\n@route('POST', '/b/{c}', max_body_octets=3)\ndef f(): ...\n"
+        "class P(mm.Plugin[Mine]):\n    site = mount_asgi(app, at='/site')\n    whole = mm_plugin.mount_wsgi(app)\n"
     )
     (tmp_path / "b.py").write_text("@route(M, '/x')\n@route('GET')\n@other\nasync def f(): ...\nroute('GET', '/y')\n")
     (tmp_path / "c.py").write_text("(")
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / "d.py").write_text("@route('GET', '/no')\ndef f(): ...\n")
-    assert declared_routes(tmp_path) == [("GET", "/a"), ("POST", "/b/{c}")]
+    code = declared_code(tmp_path)
+    assert (code.routes, code.mounts) == ([("GET", "/a"), ("POST", "/b/{c}")], ["/site", "/"])
+    assert (code.serves_http, code.settings) == (False, ("a", "Mine"))
+    (tmp_path / "b.py").write_text("class P(Plugin):\n    @hook(HookName.ServeHTTP)\n    def f(self, a, b): ...\n")
+    assert declared_code(tmp_path).serves_http
+
+
+def test_lines_for_curl() -> None:
+    """Routes and mounts are listed; the plugin's own address stands there only where something answers."""
+    assert http_lines("u", DeclaredCode(routes=[("GET", "/a")])) == ["-N u/a"]
+    assert http_lines("u", DeclaredCode(routes=[("POST", "/a")], mounts=["/b"])) == ["-X POST u/a", "-N u/b/"]
+    assert http_lines("u", DeclaredCode(mounts=["/"], serves_http=True)) == ["-N u/"]
+    assert http_lines("u", DeclaredCode(routes=[("GET", "/a")], serves_http=True)) == ["-N u/a", "-N u/"]
+    assert http_lines("u", DeclaredCode()) == ["-N u/"]
+
+
+def test_settings_without_a_schema_are_told(tmp_path: Path) -> None:
+    """The System Console would show nothing; the line that is printed makes what belongs into plugin.json."""
+    code = PLUGIN.replace("\nrun_plugin(Settled)", "\nif __name__ == '__main__':\n    run_plugin(Settled)")
+    bundle = write_plugin(tmp_path, code)
+    with running("dev", bundle, "--port", "0") as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if "settings_schema_of" in line)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+    made = check_output(line.replace("python3", sys.executable), shell=True, timeout=TIMEOUT_S)
+    assert [setting["key"] for setting in json.loads(made)["settings"]] == ["words", "limit"]
