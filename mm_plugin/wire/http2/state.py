@@ -59,7 +59,7 @@ class State:
         self.role = role
         self.config = config = config or Config()
         self.streams: dict[int, Stream] = {}
-        self.output_octets = 0
+        self.output_octets: int = 0
         self.terminated = False
         self.draining = False
         self._is_server = role is Role.SERVER
