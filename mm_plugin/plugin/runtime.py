@@ -74,6 +74,8 @@ class PluginRuntime:
 
     def __init__(self, plugin: Plugin, api_caller: APICaller, config: RuntimeConfig) -> None:
         attachment = Attachment(config, api_caller)
+        self._hooks = 0  # under way
+        self._hook_over: anyio.Event | None = None  # set for whoever waits for them
         self._interceptors = Interceptors(attachment.metrics)
         attachment.api_caller = InterceptedAPI(api_caller, self._interceptors)
         attach(plugin, attachment)
@@ -140,7 +142,13 @@ class PluginRuntime:
         """
         if call.name == IMPLEMENTED:
             return hook_methods()[IMPLEMENTED].response(hooks=self._listed)
-        return await self._dispatcher.dispatch(call)
+        self._hooks += 1
+        try:
+            return await self._dispatcher.dispatch(call)
+        finally:
+            self._hooks -= 1
+            if self._hook_over is not None:
+                self._hook_over.set()
 
     async def handle_http(self, exchange: HTTPExchange) -> None:
         """Answer one HTTP request by the author's serve_http, with 404 where there is none."""
@@ -180,7 +188,10 @@ class PluginRuntime:
             task_status.started()
 
     async def deactivate(self) -> None:
-        """Run on_deactivate if it has not run, then cancel and join the activation's group; a failure is logged."""
+        """Run on_deactivate if it has not run, then cancel and join the activation's group; a failure is logged.
+
+        Hooks that still run get what on_deactivate leaves of its time: all, where the host has called it before.
+        """
         try:
             with SealedScope():
                 result = await self._activation.end()
@@ -191,6 +202,9 @@ class PluginRuntime:
         else:
             if result is not None:
                 logger.error("hook OnDeactivate refused: %s", result, extra=_DEACTIVATE)
+        while self._hooks:
+            self._hook_over = anyio.Event()
+            await self._hook_over.wait()
 
 
 def _router(plugin: Plugin, binding: Binding, threads: HookThreads) -> CommandRouter:

@@ -127,12 +127,8 @@ async def _stop(plugin: Supervised, link: PluginLink, stop: StopControl, activat
     async def drain() -> None:
         await link.drain(grace_s=math.inf)  # the step's own deadline ends it, and that may move while we wait
 
-    async def deactivate() -> None:
-        await plugin.deactivate()
-        await drain()  # what on_deactivate has left, which is all where the host has called it before: hooks may use it
-
     await stop.step(Phase.REFUSING, Happening.REFUSED, refuse)
     await stop.step(Phase.DRAINING, Happening.DRAINED, drain)
-    await stop.step(Phase.DEACTIVATING, Happening.DEACTIVATED, deactivate)
+    await stop.step(Phase.DEACTIVATING, Happening.DEACTIVATED, plugin.deactivate)
     await stop.step(Phase.CANCELLING, Happening.CANCELLED, activation.cancel)
     await stop.step(Phase.CLOSING, Happening.CLOSED, link.aclose)

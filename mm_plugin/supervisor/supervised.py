@@ -40,6 +40,6 @@ class Supervised(Protocol):
         """Run on_deactivate if it has not run, then cancel and join the activation's group.
 
         Does nothing where nothing is active. A failing on_deactivate is logged, not raised. Cancellation breaks off
-        on_deactivate; the supervisor then cancels ``run``.
+        on_deactivate; the supervisor then cancels ``run``. May wait for hooks that still run.
         """
         ...
