@@ -9,7 +9,9 @@ import warnings
 
 import anyio
 
-from mm_plugin import Channel, PluginContext, Post
+from mm_plugin._proto.common_pb2 import PluginContext
+from mm_plugin.messages.channels import Channel
+from mm_plugin.messages.posts import Post
 from mm_plugin.plugin.plugin import Plugin
 from mm_plugin.serve_http.request import Request
 from mm_plugin.serve_http.response import Response
