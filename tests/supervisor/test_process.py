@@ -270,12 +270,12 @@ async def test_no_usable_standard_output_is_one_sentence(anyio_backend: str, red
 
 @pytest.mark.parametrize("env", [{}, {"MATTERMOST_PLUGIN": "wrong"}])
 async def test_without_the_cookie_it_says_what_it_is(anyio_backend: str, env: Mapping[str, str]) -> None:
-    """Run by hand: one sentence, exit 1, no handshake."""
+    """Run by hand, or by somebody with another cookie: one line, exit 1, no handshake."""
     code, stdout, stderr = await run_to_the_end(anyio_backend, env=env)
     assert code == 1
     assert "|" not in stdout
     sentence = stderr.removeprefix("printed at import\n")  # where the variable is set, a host may be reading
-    assert sentence.startswith("This program is a plugin")
+    assert sentence.startswith("Wrong cookie: " if env else "This program is a plugin")
     assert sentence.count("\n") == 1
 
 
