@@ -132,6 +132,8 @@ class LoadClient:
             self._out.append(frame(SETTINGS, ACK, 0))
         elif kind == PING and not flags & ACK:
             self._out.append(frame(PING, ACK, 0, payload))
+        elif kind == RST_STREAM and payload == bytes(4):
+            pass  # NO_ERROR: the answer was complete before our end had been looked at (RFC 9113, section 8.1)
         elif kind in {RST_STREAM, GOAWAY}:
             raise ConnectionError(f"frame {kind} on stream {stream_id}: {payload!r}")
 
