@@ -6,8 +6,6 @@ Usage: python tools/hook_docs.py            write the page
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import inspect
 import re
 import sys
@@ -21,6 +19,7 @@ from mm_plugin.hooks.names import HookName  # noqa: E402
 from mm_plugin.hooks.policy import FailurePolicy  # noqa: E402
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow, Refusal  # noqa: E402
 from mm_plugin.plugin.plugin import Plugin  # noqa: E402
+from tools.generated_file import write_or_check  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "hooks.md"
 
@@ -95,19 +94,7 @@ NOTES = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if the page is out of date")
-    wanted = page()
-    if not parser.parse_args().check:
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(wanted)
-        return 0
-    found = PAGE.read_text() if PAGE.exists() else ""
-    name = str(PAGE.relative_to(ROOT))
-    sys.stdout.writelines(
-        difflib.unified_diff(found.splitlines(keepends=True), wanted.splitlines(keepends=True), name, f"{name} (new)")
-    )
-    return int(found != wanted)
+    return write_or_check(PAGE, page, root=ROOT, description=__doc__)
 
 
 def page() -> str:

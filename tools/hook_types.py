@@ -6,9 +6,7 @@ Usage: python tools/hook_types.py            write the module
 
 from __future__ import annotations
 
-import argparse
 import ast
-import difflib
 import inspect
 import re
 import subprocess
@@ -22,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from mm_plugin.hooks.table import HOOK_TABLE, HookRow  # noqa: E402 - the package of this tree, wherever this is started
 from mm_plugin.plugin.plugin import Plugin  # noqa: E402
+from tools.generated_file import write_or_check  # noqa: E402
 
 MODULE = ROOT / "mm_plugin" / "hooks" / "decorator_types.py"
 #: Where the names stand that the methods' annotations use.
@@ -76,18 +75,7 @@ TAIL = """\
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if the module is out of date")
-    wanted = formatted(module())
-    if not parser.parse_args().check:
-        MODULE.write_text(wanted)
-        return 0
-    found = MODULE.read_text() if MODULE.exists() else ""
-    name = str(MODULE.relative_to(ROOT))
-    sys.stdout.writelines(
-        difflib.unified_diff(found.splitlines(keepends=True), wanted.splitlines(keepends=True), name, f"{name} (new)")
-    )
-    return int(found != wanted)
+    return write_or_check(MODULE, lambda: formatted(module()), root=ROOT, description=__doc__)
 
 
 def module() -> str:

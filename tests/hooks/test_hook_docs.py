@@ -26,8 +26,8 @@ def test_the_page_is_up_to_date() -> None:
 def test_a_difference_is_shown_and_fails(tmp_path: Path) -> None:
     """On an outdated page --check prints the difference, exits 1 and writes nothing."""
     (tmp_path / "mm_plugin").symlink_to(ROOT / "mm_plugin")
-    for name in ("tools/hook_docs.py", "docs/reference/hooks.md"):
-        (tmp_path / name).parent.mkdir(parents=True)
+    for name in ("tools/hook_docs.py", "tools/generated_file.py", "docs/reference/hooks.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text())
     page = tmp_path / "docs" / "reference" / "hooks.md"
     page.write_text(old := page.read_text().replace("UserWillLogIn", "UserMayLogIn"))

@@ -50,16 +50,17 @@ class SlowPlugin(StubPlugin):
         return await super().handle_hook(call)
 
 
+def hosted(stub: StubPlugin, folder: Path, *, drain_s: float) -> RunningPlugin:
+    """Return a plugin that will run in this process, and whose stop waits so long."""
+    bundle = write_bundle(folder)
+    options = replace(QUICK, drain_s=drain_s)
+    return RunningPlugin(bundle, load_manifest(bundle), NoAPI(), wire=StubWire(stub).wire, options=options)
+
+
 async def test_a_stop_waits_for_the_hook_under_way(tmp_path: Path) -> None:
     """The plugin gets no further hook, the one that runs is answered, then comes OnDeactivate."""
     stub = SlowPlugin()
-    plugin = RunningPlugin(
-        write_bundle(tmp_path),
-        load_manifest(write_bundle(tmp_path)),
-        NoAPI(),
-        wire=StubWire(stub).wire,
-        options=replace(QUICK, drain_s=20),
-    )
+    plugin = hosted(stub, tmp_path, drain_s=20)
     plugin.begin()
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
@@ -90,13 +91,7 @@ async def test_a_stop_waits_for_the_hook_under_way(tmp_path: Path) -> None:
 async def test_a_hook_that_does_not_end_is_waited_for_only_so_long(tmp_path: Path) -> None:
     """OnDeactivate comes all the same."""
     stub = SlowPlugin()
-    plugin = RunningPlugin(
-        write_bundle(tmp_path),
-        load_manifest(write_bundle(tmp_path)),
-        NoAPI(),
-        wire=StubWire(stub).wire,
-        options=replace(QUICK, drain_s=0.1),
-    )
+    plugin = hosted(stub, tmp_path, drain_s=0.1)
     plugin.begin()
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
