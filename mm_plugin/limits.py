@@ -47,8 +47,6 @@ http2_stream_window_octets = 512 * 1024
 http2_connection_window_octets = 16 * 1024 * 1024
 #: Longest frame payload we accept: the protocol's default.
 http2_frame_octets = 16_384
-#: Shortest DATA payload that is handed on as a view of what the socket gave; a shorter one is copied, which is cheaper.
-http2_viewed_octets = 8_192
 #: Who keeps a view copies it where it is less than this part of what it keeps alive: a peer can then make us hold five
 #: times what its windows allow, and a full frame of a full read, less its message's prefix, need not be copied.
 kept_view_part = 1 / 5

@@ -13,7 +13,15 @@ from copy import copy
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from mm_plugin.wire.grpc import PREFIX_OCTETS, FramingError, FramingFault, Message, MessageReader, decompress
+from mm_plugin.wire.grpc import (
+    PREFIX_OCTETS,
+    FramingError,
+    FramingFault,
+    Message,
+    MessageReader,
+    decompress,
+    whole_message,
+)
 
 __all__ = ("Bell", "MessageQueue", "UnaryBody")
 
@@ -59,25 +67,21 @@ class UnaryBody:
         self._message: bytes | None = None
         self._reader: MessageReader | None = None
 
-    def feed(self, data: bytes | memoryview) -> None:
-        """Take the next piece; a long one may be a view of something that stays as it is.
+    def feed(self, octets: bytes | bytearray, start: int, end: int) -> None:
+        """Take the next piece, ``octets[start:end]``, of something that stays as it is.
 
         Raises:
             FramingError: The body is not one message within the limit, or is compressed as nobody has agreed.
         """
         if self._reader is None:
-            if (
-                self._message is None
-                and len(data) >= PREFIX_OCTETS
-                and data[0] == 0
-                and int.from_bytes(data[1:PREFIX_OCTETS]) == len(data) - PREFIX_OCTETS <= self._limit_octets
-            ):
+            if self._message is None:
                 # Nearly always: one whole message in one piece.
-                self._message = data[PREFIX_OCTETS:] if type(data) is bytes else bytes(data[PREFIX_OCTETS:])
-                return
+                self._message = whole_message(octets, start, end, self._limit_octets)
+                if self._message is not None:
+                    return
             self._reader = MessageReader(self._limit_octets)
             self.in_pieces = True
-        self._reader.feed(data)
+        self._reader.feed(octets, start, end)
         while (found := self._reader.next_message()) is not None:
             if self._message is not None:
                 raise FramingError(FramingFault.SURPLUS)
@@ -121,9 +125,9 @@ class MessageQueue:
         self._bell = Bell()
         self._waiting = False
 
-    def feed(self, data: bytes | memoryview, credit_octets: int) -> None:
-        """Take the next piece of the body; a long one may be a view of something that stays as it is."""
-        self._reader.feed(data)
+    def feed(self, octets: bytes | bytearray, start: int, end: int, credit_octets: int) -> None:
+        """Take the next piece of the body, ``octets[start:end]``, of something that stays as it is."""
+        self._reader.feed(octets, start, end)
         if self._waiting:
             self._credit(credit_octets)
             self._bell.ring()

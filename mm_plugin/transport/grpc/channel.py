@@ -35,7 +35,7 @@ from mm_plugin.wire.grpc import (
     compress as gzip,
     encode_metadata,
     format_timeout,
-    frame,
+    prefix,
 )
 from mm_plugin.wire.http2 import encode
 
@@ -162,7 +162,9 @@ class GRPCChannel:
             LocalProtocolError: ``metadata`` cannot be sent.
         """
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        data = frame(gzip(data), compressed=True) if compress else frame(data)
+        if compress:
+            data = gzip(data)
+        before = prefix(data, compressed=compress)
         own_fields = _own_fields(metadata, compress)
         until = await self._begin(deadline)
         retried = False
@@ -171,7 +173,7 @@ class GRPCChannel:
             if connection is None or not connection.takes_calls:
                 connection = await self._ready(until)
             call = UnaryClientCall(connection, self._limit_octets, until)
-            connection.open_unary(call, self._head(path, until - self._now()) + own_fields, data)
+            connection.open_unary(call, self._head(path, until - self._now()) + own_fields, data, before)
             try:
                 response = await call.result()
             except GRPCStatusError as error:

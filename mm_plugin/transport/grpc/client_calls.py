@@ -33,7 +33,7 @@ from mm_plugin.wire.http2 import ErrorCode
 if TYPE_CHECKING:
     from mm_plugin.transport.grpc.client_connection import ClientConnection
     from mm_plugin.wire.grpc import Metadata
-    from mm_plugin.wire.http2 import Head, Stream
+    from mm_plugin.wire.http2 import DataReceived, Head, Stream
 
 __all__ = ("ClientCall", "StreamingClientCall", "UnaryClientCall")
 
@@ -89,7 +89,7 @@ class ClientCall:
         """Take note that the response's messages may be compressed."""
         raise NotImplementedError
 
-    def receive_data(self, data: bytes | memoryview, credit_octets: int) -> None:
+    def receive_data(self, piece: DataReceived) -> None:
         """Take a piece of the body."""
         raise NotImplementedError
 
@@ -173,11 +173,11 @@ class UnaryClientCall(ClientCall):
         """Take note that the response may be compressed."""
         self._body.gzip = True
 
-    def receive_data(self, data: bytes | memoryview, credit_octets: int) -> None:
+    def receive_data(self, piece: DataReceived) -> None:
         """Take a piece of the response."""
-        self.connection.http2.consumed(self.stream, credit_octets)
+        self.connection.http2.consumed(self.stream, piece.credit_octets)
         try:
-            self._body.feed(data)
+            self._body.feed(piece.octets, piece.start, piece.end)
         except FramingError as error:
             self.end(_broken(error))
 
@@ -229,9 +229,9 @@ class StreamingClientCall(ClientCall):
         """Take note that the responses may be compressed."""
         self._incoming.gzip = True
 
-    def receive_data(self, data: bytes | memoryview, credit_octets: int) -> None:
+    def receive_data(self, piece: DataReceived) -> None:
         """Keep a piece of the response for whoever takes it."""
-        self._incoming.feed(data, credit_octets)
+        self._incoming.feed(piece.octets, piece.start, piece.end, piece.credit_octets)
 
     def end(self, failure: GRPCStatusError | None) -> None:
         """End the call; what has arrived may still be taken."""
@@ -282,8 +282,8 @@ class StreamingClientCall(ClientCall):
             raise self._failed()
         return self.trailing_metadata
 
-    async def send(self, data: bytes, *, end: bool = False) -> None:
-        """Send a framed message; waits while the peer does not take more."""
+    async def send(self, message: bytes, prefix: bytes, *, end: bool = False) -> None:
+        """Send a message behind its prefix; waits while the peer does not take more."""
         with anyio.CancelScope(deadline=self.deadline) as scope:
             await self.connection.wait_writable(self.stream, self._bell)
         if scope.cancelled_caught:
@@ -293,7 +293,7 @@ class StreamingClientCall(ClientCall):
         if not self.ended:
             if self.stream.ending:
                 raise LocalProtocolError("the end of the requests has been sent already")
-            self.connection.http2.send_data(self.stream, data, end_stream=end)
+            self.connection.http2.send_data(self.stream, message, prefix=prefix, end_stream=end)
             self.connection.write_soon()
 
     def send_end(self) -> None:

@@ -104,9 +104,9 @@ class ClientConnection(Engine):
         call.stream.user = call
         self.write_soon()
 
-    def open_unary(self, call: UnaryClientCall, head: bytes, data: bytes) -> None:
+    def open_unary(self, call: UnaryClientCall, head: bytes, message: bytes, prefix: bytes) -> None:
         """Send a unary call and watch its deadline; there must be room."""
-        call.stream = stream = self.http2.send_request(head, data)
+        call.stream = stream = self.http2.send_request(head, message, prefix=prefix)
         stream.user = call
         if call.deadline < self._watched_until:
             self._watched_until = self._watch.deadline = call.deadline
@@ -140,7 +140,7 @@ class ClientConnection(Engine):
         """Act on one event."""
         if isinstance(event, DataReceived):
             if isinstance(call := event.stream.user, ClientCall):
-                call.receive_data(event.data, event.credit_octets)
+                call.receive_data(event)
                 if event.end_stream:
                     call.receive_trailers(None)
         elif isinstance(event, ResponseReceived):

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled, current_token
@@ -30,7 +30,7 @@ from mm_plugin.transport.grpc.bodies import Bell
 from mm_plugin.wire.http2 import Connection, ErrorCode, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from anyio.abc import ByteStream, TaskGroup
 
@@ -65,9 +65,11 @@ class Engine(ABC):
         self._outliving_scope = anyio.CancelScope()
         self._dead = False  # the peer takes nothing any more
         self._send_nowait: Callable[[bytes], int] | None = getattr(byte_stream, "send_nowait", None)
+        # A stream that has ``send_nowait`` is one of ours and takes views, too; no other is given one.
+        self._send: Callable[[Any], Awaitable[None]] = byte_stream.send
         self._has_writer = False
         self._writing = False  # the writer is at work: what comes now waits for it
-        self._rest = b""  # what the socket did not take at once
+        self._rest: bytes | memoryview = b""  # what the socket did not take at once
 
     # -- what subclasses give ---------------------------------------------------------------------------------
 
@@ -207,7 +209,7 @@ class Engine(ABC):
             self._give_up()
             return
         if sent < len(data) or self.http2.output_octets:
-            self._rest = data[sent:]
+            self._rest = memoryview(data)[sent:]
             self._writing = True  # nobody overtakes the rest
             self._wake_writer()
         else:
@@ -237,7 +239,7 @@ class Engine(ABC):
                     # Each piece has the whole time, so that a slow peer is not taken for a dead one.
                     budget_s = limits.connection_linger_s if self.over else limits.socket_write_s
                     self._writing_scope.deadline = anyio.current_time() + budget_s
-                    await self._byte_stream.send(data)
+                    await self._send(data)
                 except _GONE:
                     self._dead = True
             if self._dead or self._writing_scope.cancelled_caught:
@@ -266,7 +268,7 @@ class Engine(ABC):
         try:
             while data := self._rest or self.http2.take(limits.socket_write_octets):
                 self._rest = b""
-                await self._byte_stream.send(data)
+                await self._send(data)
             await self._byte_stream.send_eof()
             while True:
                 await self._byte_stream.receive(limits.socket_read_octets)

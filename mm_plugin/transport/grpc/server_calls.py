@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mm_plugin.transport.grpc.handlers import CallInfo
     from mm_plugin.transport.grpc.server_connection import ServerConnection
     from mm_plugin.wire.grpc import Metadata
-    from mm_plugin.wire.http2 import Stream
+    from mm_plugin.wire.http2 import DataReceived, Stream
 
 __all__ = ("Bound", "ServerCall", "StreamingCall", "UnaryCall")
 
@@ -106,7 +106,7 @@ class ServerCall(ABC):
         self.task: TaskHandle[None] | None = None
 
     @abstractmethod
-    def receive(self, data: bytes | memoryview, credit_octets: int) -> None:
+    def receive(self, piece: DataReceived) -> None:
         """Take a piece of the request's body."""
 
     @abstractmethod
@@ -206,16 +206,16 @@ class UnaryCall(ServerCall):
         self._body = UnaryBody(bound.limit_octets)
         self._fault: tuple[CallFault, str] | None = None
 
-    def receive(self, data: bytes | memoryview, credit_octets: int) -> None:
+    def receive(self, piece: DataReceived) -> None:
         """Take a piece of the request; one over the limit is answered from its prefix."""
         if self.stream.remote_open:  # nobody needs credit for the last piece
-            self.connection.http2.consumed(self.stream, credit_octets)
+            self.connection.http2.consumed(self.stream, piece.credit_octets)
         if self._fault is None:
             try:
-                self._body.feed(data)
+                self._body.feed(piece.octets, piece.start, piece.end)
             except FramingError as error:
                 self._refuse(error)
-            if self._body.in_pieces and not self.connection.hold(self, len(data)):
+            if self._body.in_pieces and not self.connection.hold(self, piece.end - piece.start):
                 text = f"the requests under way on this connection are over {limits.grpc_requests_octets} octets"
                 self._refuse(FramingError(FramingFault.TOO_LARGE, text))
 
@@ -331,9 +331,9 @@ class StreamingCall(ServerCall):
         """Take note that the requests may be compressed."""
         self.incoming.gzip = True
 
-    def receive(self, data: bytes | memoryview, credit_octets: int) -> None:
+    def receive(self, piece: DataReceived) -> None:
         """Keep a piece of the request for the handler."""
-        self.incoming.feed(data, credit_octets)
+        self.incoming.feed(piece.octets, piece.start, piece.end, piece.credit_octets)
 
     def receive_end(self) -> None:
         """Tell the handler, once it has taken all."""

@@ -124,7 +124,7 @@ class ServerConnection(Engine):
                 self._request_complete(event.stream.user)
         elif isinstance(event, DataReceived):
             if isinstance(event.stream.user, ServerCall):
-                event.stream.user.receive(event.data, event.credit_octets)
+                event.stream.user.receive(event)
             else:
                 self.http2.consumed(event.stream, event.credit_octets)
             if event.end_stream:

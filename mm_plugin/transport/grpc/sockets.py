@@ -64,7 +64,7 @@ class SocketStream(ByteStream):
             self._empty = len(data) < max_bytes
             return data
 
-    async def send(self, item: bytes) -> None:
+    async def send(self, item: bytes | memoryview) -> None:
         """Send all octets; see ByteSendStream. Cancellation may leave a part of them sent."""
         await checkpoint_if_cancelled()
         rest = memoryview(item)

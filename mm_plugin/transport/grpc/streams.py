@@ -17,7 +17,7 @@ from mm_plugin.exceptions import StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import decoder_of, encoder_of
 from mm_plugin.transport.link import FailureKind
-from mm_plugin.wire.grpc import FramingError, compress, frame
+from mm_plugin.wire.grpc import FramingError, compress, prefix
 
 if TYPE_CHECKING:
     from typing import Self
@@ -136,7 +136,9 @@ class ClientStream(Generic[RequestT, ResponseT]):
         """
         data = self._encode(message)
         gzip = self.compress and self._call.gzip
-        await self._call.send(frame(compress(data), compressed=True) if gzip else frame(data), end=end)
+        if gzip:
+            data = compress(data)
+        await self._call.send(data, prefix(data, compressed=gzip), end=end)
 
     async def end(self) -> None:
         """Say that no more requests come; does nothing the second time."""

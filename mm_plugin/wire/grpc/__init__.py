@@ -17,7 +17,7 @@ from mm_plugin.wire.grpc.framing import (
     MessageReader as MessageReader,
     frame as frame,
     prefix as prefix,
-    read_unary as read_unary,
+    whole_message as whole_message,
 )
 from mm_plugin.wire.grpc.metadata import (
     Fields as Fields,

@@ -18,7 +18,16 @@ from typing import Any, NamedTuple
 from mm_plugin import limits
 from mm_plugin.exceptions import RemoteProtocolError, StatusCode
 
-__all__ = ("PREFIX_OCTETS", "FramingError", "FramingFault", "Message", "MessageReader", "frame", "prefix", "read_unary")
+__all__ = (
+    "PREFIX_OCTETS",
+    "FramingError",
+    "FramingFault",
+    "Message",
+    "MessageReader",
+    "frame",
+    "prefix",
+    "whole_message",
+)
 
 _PREFIX = Struct(">BI")
 
@@ -91,24 +100,25 @@ def prefix(message: bytes, *, compressed: bool = False) -> bytes:
     return _PREFIX.pack(compressed, len(message))
 
 
-def read_unary(body: bytes, limit_octets: int) -> Message:
-    """Return the one message of a whole body; the quick way where a single DATA frame holds it all.
+def whole_message(octets: bytes | bytearray, start: int, end: int, limit_octets: int) -> bytes | None:
+    """Return the message that ``octets[start:end]`` is; the quick way where one DATA frame holds it all.
 
     Args:
-        body: The complete body.
+        octets: What holds the piece of a body.
+        start: Where the piece starts in it.
+        end: Where it ends.
         limit_octets: Longest message taken.
 
-    Raises:
-        FramingError: The body is not exactly one message within the limit.
+    Returns:
+        A copy; None where the piece is anything but one message that is not compressed and within the limit.
     """
-    if len(body) < PREFIX_OCTETS:
-        raise FramingError(FramingFault.TRUNCATED if body else FramingFault.MISSING)
-    flag, length = _PREFIX.unpack_from(body)
-    _check(flag, length, limit_octets)
-    end = PREFIX_OCTETS + length
-    if len(body) != end:
-        raise FramingError(FramingFault.TRUNCATED if len(body) < end else FramingFault.SURPLUS)
-    return Message(body[PREFIX_OCTETS:], flag == 1)
+    if end - start < PREFIX_OCTETS:
+        return None
+    flag, length = _PREFIX.unpack_from(octets, start)
+    start += PREFIX_OCTETS
+    if flag or length != end - start or length > limit_octets:
+        return None
+    return octets[start:end] if type(octets) is bytes else bytes(memoryview(octets)[start:end])
 
 
 _NONE: deque[Message] = deque()
@@ -117,7 +127,7 @@ _NONE: deque[Message] = deque()
 class MessageReader:
     """Finds messages in octets that come in pieces: ``feed`` a piece, then call ``next_message`` until it is None.
 
-    A message is copied once, out of the pieces it lies in. Pieces may be views of something larger. One that would keep
+    A message is copied once, out of the pieces it lies in, which are parts of something larger. A piece that would keep
     much more alive than it holds is not kept: what it completes is cut out at once, the rest is copied. A length over
     the limit is refused as soon as its prefix is there; after any fault nothing more is held.
 
@@ -132,29 +142,42 @@ class MessageReader:
         #: Octets held that belong to no message cut out yet, without a prefix already read.
         self.waiting_octets = 0
         # Pieces as they came; small ones are gathered, so that many of them cost no more than their octets.
-        self._pieces: deque[bytes | bytearray | memoryview] = deque()
+        self._pieces: deque[bytearray | memoryview] = deque()
         self._cut: deque[Message] = deque()  # cut out before they were asked for
         self._offset = 0  # in the first piece
         self._length = -1  # of the message whose prefix has been read
         self._compressed = False
         self._fault: FramingError | None = None
 
-    def feed(self, data: bytes | memoryview) -> None:
-        """Take the next piece of the body, a view only of what stays as it is; after a fault it is dropped."""
-        if self._fault is not None or not data:
+    def feed(self, octets: bytes | bytearray, start: int = 0, end: int | None = None) -> None:
+        """Take the next piece of the body, ``octets[start:end]``; after a fault it is dropped.
+
+        Args:
+            octets: What holds the piece; it must stay as it is.
+            start: Where the piece starts in it.
+            end: Where it ends; None means all the rest.
+        """
+        if end is None:
+            end = len(octets)
+        size = end - start
+        if self._fault is not None or not size:
             return
-        self.waiting_octets += len(data)
         pieces = self._pieces
-        if pieces and len(data) < _SMALL_OCTETS:
-            last = pieces[-1]
-            if isinstance(last, bytearray) and len(last) < _GATHERED_OCTETS:
-                last += data
-            else:
-                pieces.append(bytearray(data))
-        else:
-            pieces.append(data)
-            if type(data) is memoryview and _wasteful(data):
+        if not pieces and self._length < 0 and (size >= _SMALL_OCTETS or len(self._cut) < _CUT_AHEAD):
+            message = whole_message(octets, start, end, self._limit_octets)
+            if message is not None:
+                self._cut.append(Message(message, compressed=False))
+                return
+        self.waiting_octets += size
+        piece = memoryview(octets)[start:end]
+        if not pieces or size >= _SMALL_OCTETS or 0 <= self._length <= self.waiting_octets:
+            pieces.append(piece)
+            if _wasteful(piece):
                 self._cut_ahead()
+        elif isinstance(last := pieces[-1], bytearray) and len(last) < _GATHERED_OCTETS:
+            last += piece
+        else:
+            pieces.append(bytearray(piece))
 
     def next_message(self) -> Message | None:
         """Return the next whole message; None where more octets are needed.

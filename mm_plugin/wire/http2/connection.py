@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from mm_plugin import limits
 from mm_plugin.exceptions import LocalProtocolError
 from mm_plugin.wire.http2.closed_streams import Ending
 from mm_plugin.wire.http2.config import Config, Role
@@ -39,7 +38,6 @@ from mm_plugin.wire.http2.message_frames import MessageFrames
 __all__ = ("Connection",)
 
 _GOAWAY_TEXT_OCTETS = 256
-_VIEWED_OCTETS = limits.http2_viewed_octets
 
 
 class Connection(MessageFrames):
@@ -136,7 +134,7 @@ class Connection(MessageFrames):
             at = self._complete_tail(data)
             if self._tail:
                 return
-        size, longest, unpack, viewed = len(data), self._frame_octets, FRAME_HEAD.unpack_from, _VIEWED_OCTETS
+        size, longest, unpack = len(data), self._frame_octets, FRAME_HEAD.unpack_from
         while size - at >= FRAME_HEAD_OCTETS:
             high, low, kind, flags, stream_id = unpack(data, at)
             length = high << 8 | low
@@ -146,10 +144,7 @@ class Connection(MessageFrames):
             end = start + length
             if end > size:
                 break
-            if length >= viewed and kind == DATA:
-                self._take_frame(kind, flags, stream_id & LARGEST_INT31, memoryview(data)[start:end])
-            else:
-                self._take_frame(kind, flags, stream_id & LARGEST_INT31, data[start:end])
+            self._take_frame(kind, flags, stream_id & LARGEST_INT31, data, start, end)
             at = end
         if at < size:
             self._tail += memoryview(data)[at:]
@@ -169,19 +164,22 @@ class Connection(MessageFrames):
         tail += memoryview(data)[at:end]
         if len(tail) == FRAME_HEAD_OCTETS + length:
             self._tail = bytearray()  # the old one is the frame's own from now on
-            payload = memoryview(tail)[FRAME_HEAD_OCTETS:]
-            viewed = kind == DATA and length >= _VIEWED_OCTETS
-            self._take_frame(kind, flags, stream_id & LARGEST_INT31, payload if viewed else bytes(payload))
+            self._take_frame(kind, flags, stream_id & LARGEST_INT31, tail, FRAME_HEAD_OCTETS, len(tail))
         return end
 
-    def _take_frame(self, kind: int, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
+    def _take_frame(
+        self, kind: int, flags: int, stream_id: int, octets: bytes | bytearray, start: int, end: int
+    ) -> None:
+        """Act on the frame whose payload is ``octets[start:end]``."""
         if self._out_of_order:
             self._check_order(kind, flags, stream_id)
         try:
             if kind == DATA:
-                self._on_data(flags, stream_id, payload)
+                self._on_data(flags, stream_id, octets, start, end)
                 return
-            assert isinstance(payload, bytes)
+            payload = octets[start:end]
+            if not isinstance(payload, bytes):
+                payload = bytes(payload)
             if kind == HEADERS:
                 self._on_headers(flags, stream_id, payload)
             elif kind == CONTINUATION:

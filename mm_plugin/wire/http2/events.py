@@ -5,7 +5,7 @@ Events come in the order of the wire. Heads are shared and immutable; streams ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mm_plugin.wire.http2.errors import ErrorCode
@@ -55,19 +55,27 @@ class InformationalReceived:
 
 @dataclass(slots=True)
 class DataReceived:
-    """A piece of body; it may be empty only together with ``end_stream``.
+    """A piece of body: ``octets[start:end]``; it may be empty only together with ``end_stream``.
 
     Give ``credit_octets`` (the piece with its padding) to ``Connection.consumed`` once the application has taken
     the piece; until then it counts against the stream's window. The connection's credit was given on receipt.
 
-    A long piece is a view of what ``Connection.receive`` was given, so that nothing is copied here. Who keeps it keeps
-    all of that alive, and copies a piece that is only a small part of it.
+    ``octets`` is what ``Connection.receive`` was given, or a frame that two reads had cut: nothing is copied here, and
+    it stays as it is. Who keeps a view of it keeps all of that alive, and rather copies a piece that is only a small
+    part of it.
     """
 
     stream: Stream
-    data: bytes | memoryview
+    octets: bytes | bytearray = field(repr=False)
+    start: int
+    end: int
     credit_octets: int
     end_stream: bool
+
+    @property
+    def data(self) -> bytes:
+        """A copy of the piece."""
+        return bytes(memoryview(self.octets)[self.start : self.end])
 
 
 @dataclass(slots=True)

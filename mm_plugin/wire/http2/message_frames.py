@@ -66,7 +66,8 @@ class MessageFrames(ControlFrames):
         if not stream_id & 1 or (stream_id > self._last_id and not self._is_server):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which is not the client's")
         if flags & PADDED:
-            payload = bytes(_without_padding(payload))
+            start, end = _without_padding(payload, 0, len(payload))
+            payload = payload[start:end]
         own_parent = False
         if flags & PRIORITIZED:
             if len(payload) < 5:
@@ -174,8 +175,8 @@ class MessageFrames(ControlFrames):
 
     # -- data --
 
-    def _on_data(self, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
-        size = len(payload)
+    def _on_data(self, flags: int, stream_id: int, octets: bytes | bytearray, start: int, end: int) -> None:
+        size = end - start
         self._credit_connection(size)
         stream = self.streams.get(stream_id)
         if stream is None or not stream.remote_open:
@@ -188,14 +189,15 @@ class MessageFrames(ControlFrames):
         stream.recv_window -= size
         if stream.recv_window < 0:
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA over the window of the stream")
-        data = _without_padding(payload) if flags & PADDED else payload
+        if flags & PADDED:
+            start, end = _without_padding(octets, start, end)
         end_stream = flags & END_STREAM != 0
         if stream.content_left is not None:
-            stream.content_left -= len(data)
+            stream.content_left -= end - start
             if stream.content_left < 0 or (end_stream and stream.content_left):
                 raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "body differs from its content-length")
-        if data or end_stream:
-            self._events.append(DataReceived(stream, data, size, end_stream))
+        if start < end or end_stream:
+            self._events.append(DataReceived(stream, octets, start, end, size, end_stream))
             if end_stream:
                 self._end_received(stream)
         else:
@@ -230,10 +232,10 @@ class MessageFrames(ControlFrames):
             self._close(stream, Ending.ENDED)
 
 
-def _without_padding(payload: bytes | memoryview) -> bytes | memoryview:
-    """Cut the padding off a padded frame (RFC 9113, section 6.1)."""
-    if not payload:
+def _without_padding(octets: bytes | bytearray, start: int, end: int) -> tuple[int, int]:
+    """Return where the content of a padded payload starts and ends (RFC 9113, section 6.1)."""
+    if start == end:
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "padded frame without a pad length")
-    if payload[0] >= len(payload):
+    if octets[start] >= end - start:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding longer than the frame")
-    return payload[1 : len(payload) - payload[0]]
+    return start + 1, end - octets[start]

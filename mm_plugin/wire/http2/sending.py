@@ -38,6 +38,10 @@ from mm_plugin.wire.http2.stream import Stream
 __all__ = ("Sending",)
 
 
+class _Prefix(bytes):
+    """A prefix in a queue: it goes out in one frame with what follows it."""
+
+
 class Sending(State):
     """The sending half of a connection."""
 
@@ -66,13 +70,18 @@ class Sending(State):
         self._write_block(stream, block, end_stream)
         return stream
 
-    def send_request(self, head: bytes, data: bytes) -> Stream:
+    def send_request(self, head: bytes, data: bytes, *, prefix: bytes = b"") -> Stream:
         """Client: open a stream with a whole request, a ready block and one body, in one go where the windows allow it.
+
+        Args:
+            head: A block from ``encode``.
+            data: The body.
+            prefix: A few octets before the body, as in ``send_data``.
 
         Raises:
             LocalProtocolError: There is no room, or this is a server.
         """
-        size, head_size = len(data), len(head)
+        size, head_size = len(prefix) + len(data), len(head)
         if (
             self.room
             and 0 < size <= self._send_window
@@ -93,12 +102,13 @@ class Sending(State):
                 pack(head_size >> 8, head_size & 0xFF, HEADERS, END_HEADERS, stream_id),
                 head,
                 pack(size >> 8, size & 0xFF, DATA, END_STREAM, stream_id),
+                prefix,
                 data,
             )
             self.output_octets += 2 * FRAME_HEAD_OCTETS + head_size + size
         else:
             stream = self.open_stream(head)
-            self.send_data(stream, data, end_stream=True)
+            self.send_data(stream, data, prefix=prefix, end_stream=True)
         return stream
 
     def send_headers(self, stream: Stream, head: bytes | Fields, *, end_stream: bool = False) -> None:
@@ -317,11 +327,7 @@ class Sending(State):
             stream.queue = deque()
         stream.queued_octets += len(prefix) + len(data)
         if prefix:
-            # The prefix goes with as much of the data as makes a whole frame: all that is copied of it.
-            data = memoryview(data)
-            with_prefix = max(0, self._peer_frame_octets - len(prefix))
-            stream.queue.append(b"".join((prefix, data[:with_prefix])))
-            data = data[with_prefix:]
+            stream.queue.append(_Prefix(prefix) if data else prefix)
         if data:
             stream.queue.append(data)
         self._join_turn(stream)
@@ -350,21 +356,26 @@ class Sending(State):
         """Send one frame of a stream that has queued data, and its end where that was all."""
         queue = stream.queue
         assert queue is not None
-        piece = queue[0]
-        size = min(len(piece), self._peer_frame_octets, stream.send_window, self._send_window)
+        room = min(self._peer_frame_octets, stream.send_window, self._send_window)
+        prefix, piece = b"", queue[0]
+        if isinstance(piece, _Prefix) and len(piece) < room:
+            prefix = piece
+            queue.popleft()
+            piece = queue[0]
+        size = min(len(piece), room - len(prefix))
         if size < len(piece):
             rest = memoryview(piece)
             piece, queue[0] = rest[:size], rest[size:]
         else:
             queue.popleft()
-        stream.queued_octets -= size
+        stream.queued_octets -= len(prefix) + size
         stream.moved = True
         if stream.over_mark and stream.queued_octets * 2 < self.config.stream_output_octets:
             stream.over_mark = False
             self._events.append(StreamWritable(stream))
         last = stream.ending and not stream.queued_octets
         if last and stream.trailers is not None:
-            self._write_data(stream, piece, end_stream=False)
+            self._write_data(stream, piece, False, prefix)
             self._write_block(stream, stream.trailers, end_stream=True)
         else:
-            self._write_data(stream, piece, end_stream=last)
+            self._write_data(stream, piece, last, prefix)

@@ -1,4 +1,4 @@
-"""How often a body's octets are copied on their way in: by what each step allocates."""
+"""How often a body's octets are copied on their way in and out: by what each step allocates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mm_plugin import limits
 from mm_plugin.transport.grpc.bodies import UnaryBody
-from mm_plugin.wire.grpc import MessageReader, frame
+from mm_plugin.wire.grpc import MessageReader, frame, prefix
 from mm_plugin.wire.http2 import Connection, DataReceived, Role, encode
 
 REQUEST = [
@@ -57,7 +57,7 @@ def upload(role: Role, parts: list[bytes], padding: int = 0) -> tuple[Connection
 
 
 def run(
-    end: Connection, reads: list[bytes], feed: Callable[[bytes | memoryview], None], take: Callable[[], None]
+    end: Connection, reads: list[bytes], feed: Callable[[bytes | bytearray, int, int], None], take: Callable[[], None]
 ) -> tuple[float, float]:
     """Return the octets that the protocol and who takes the bodies allocate, in parts of all that was read.
 
@@ -74,7 +74,7 @@ def run(
                 if isinstance(event, DataReceived):
                     end.consumed(event.stream, event.credit_octets)
                     with taking.counted():
-                        feed(event.data)
+                        feed(event.octets, event.start, event.end)
             with taking.counted():
                 take()
             end.take()
@@ -96,16 +96,16 @@ def test_a_message_of_many_frames_is_copied_once(role: Role, padding: int) -> No
     assert taken < 1.05
 
 
-@pytest.mark.parametrize("octets", [9_000, 12_000, 16_000])
+@pytest.mark.parametrize("octets", [1_500, 4_000, 9_000, 12_000, 16_000])
 def test_a_unary_message_in_one_frame_is_copied_once(octets: int) -> None:
     """It is cut out behind its prefix."""
     message = bytes(range(250)) * (octets // 250)
     end, reads = upload(Role.SERVER, [frame(message)] * 400)
     found: list[bytes] = []
 
-    def feed(data: bytes | memoryview) -> None:
+    def feed(octets: bytes | bytearray, start: int, end: int) -> None:
         body = UnaryBody(limits.message_limit_octets)
-        body.feed(data)
+        body.feed(octets, start, end)
         found.append(body.finish())
 
     parsed, taken = run(end, reads, feed, lambda: None)
@@ -114,7 +114,7 @@ def test_a_unary_message_in_one_frame_is_copied_once(octets: int) -> None:
     assert taken < 1.1
 
 
-@pytest.mark.parametrize("octets", [9_000, 12_000, 16_000, 26_000, 65_536])
+@pytest.mark.parametrize("octets", [1_500, 4_000, 9_000, 12_000, 16_000, 18_000, 26_000, 65_536])
 def test_a_streamed_message_is_copied_once(octets: int) -> None:
     """Messages of a stream are cut out or joined once, though they are taken when all of a read has arrived."""
     message = bytes(octets)
@@ -130,3 +130,44 @@ def test_a_streamed_message_is_copied_once(octets: int) -> None:
     assert found == [message] * 200
     assert parsed < 0.35
     assert taken < 1.15
+
+
+@pytest.mark.parametrize("octets", [4_000, 16_000, 16_384, 65_536, 4 << 20])
+@pytest.mark.parametrize("room", [limits.socket_write_octets, 3 * 16_384])
+@pytest.mark.parametrize("role", Role)
+def test_messages_are_copied_once_on_their_way_out(role: Role, octets: int, room: int) -> None:
+    """They are joined for the socket, once, also where they wait in their streams behind their prefixes."""
+    message, count = bytes(range(250)) * (octets // 250 + 1), max(1, 2_000_000 // octets)
+    end, peer = Connection(role), Connection(Role.SERVER if role is Role.CLIENT else Role.CLIENT)
+    opener, other = (end, peer) if role is Role.CLIENT else (peer, end)
+    own = stream = opener.open_stream(encode(REQUEST))
+    (request, *_) = [event for event in other.receive(opener.take()) if hasattr(event, "stream")]
+    if role is Role.SERVER:
+        own = request.stream
+        end.send_headers(own, encode([(b":status", b"200")]))
+        peer.receive(end.take())
+    copies, sent, reader, found = Copies(), 0, MessageReader(limits.message_limit_octets), list[bytes]()
+    tracemalloc.start()
+    try:
+        for _ in range(count):
+            with copies.counted():
+                end.send_data(own, message, prefix=prefix(message))
+        while True:
+            with copies.counted():
+                data = end.take(room)
+            if not data:
+                break
+            sent += len(data)
+            for event in peer.receive(data):
+                if isinstance(event, DataReceived):
+                    peer.consumed(event.stream, event.credit_octets)
+                    reader.feed(event.octets, event.start, event.end)
+            while (taken := reader.next_message()) is not None:
+                found.append(taken.data)
+            end.receive(peer.take())
+    finally:
+        tracemalloc.stop()
+    assert stream.id == 1
+    assert found == [message] * count
+    assert sent > count * octets
+    assert copies.octets < 1.15 * sent

@@ -20,7 +20,7 @@ from mm_plugin.wire.grpc.framing import (
     MessageReader,
     frame,
     prefix,
-    read_unary,
+    whole_message,
 )
 
 LIMIT = 50
@@ -40,6 +40,11 @@ def read(pieces: list[bytes], limit_octets: int = LIMIT) -> tuple[list[Message],
     except FramingError as error:
         return found, error.fault
     return found, None
+
+
+def read_slowly(body: bytes) -> tuple[list[Message], FramingFault | None]:
+    """Read all messages of a body octet by octet, which no quick way fits."""
+    return read([body[at : at + 1] for at in range(len(body))])
 
 
 def body_of(sent: list[Message]) -> bytes:
@@ -62,7 +67,7 @@ def test_any_split_gives_the_messages_back(sent: list[Message], cuts: list[int])
 def test_any_octets_read_alike_in_any_split(body: bytes, cuts: list[int]) -> None:
     """Whole, byte by byte and in pieces: the same messages and the same fault, never another exception."""
     whole = read([body])
-    assert read([body[i : i + 1] for i in range(len(body))]) == whole
+    assert read_slowly(body) == whole
     assert read(split(body, cuts)) == whole
 
 
@@ -76,7 +81,7 @@ def test_views_read_like_copies(body: bytes, cuts: list[int], data: st.DataObjec
         for piece in split(body, cuts):
             before, after = data.draw(st.sampled_from([(0, 0), (3, 0), (0, 40), (100, 9)]))
             whole = bytes(before) + piece + bytes(after)
-            reader.feed(memoryview(whole)[before : before + len(piece)])
+            reader.feed(data.draw(st.sampled_from([bytes, bytearray]))(whole), before, before + len(piece))
             while data.draw(st.booleans()) and (message := reader.next_message()) is not None:
                 found.append(message)
         while (message := reader.next_message()) is not None:
@@ -87,13 +92,13 @@ def test_views_read_like_copies(body: bytes, cuts: list[int], data: st.DataObjec
     assert (found, fault) == read([body])
 
 
-def held_by(readers: list[MessageReader], piece: Callable[[int], bytes | memoryview]) -> int:
-    """Return the octets that readers keep alive when each is given one piece."""
+def held_by(readers: list[MessageReader], octets: Callable[[int], bytes], size: int) -> int:
+    """Return the octets that readers keep alive when each is given the beginning of something."""
     gc.collect()
     tracemalloc.start()
     try:
         for number, reader in enumerate(readers):
-            reader.feed(piece(number))
+            reader.feed(octets(number), 0, size)
             if reader.waiting_octets < 1_000:  # a taker who finds nothing whole
                 assert reader.next_message() is None
         return tracemalloc.get_traced_memory()[0]
@@ -108,7 +113,7 @@ def test_small_views_keep_nothing_large_alive(octets: int) -> None:
     for reader in readers:
         reader.feed(prefix(bytes(1 << 20)))
         assert reader.next_message() is None
-    held = held_by(readers, lambda _: memoryview(bytes(socket_read_octets))[:octets])
+    held = held_by(readers, lambda _: bytes(socket_read_octets), octets)
     assert held < 50 * (5 * octets + 600)
 
 
@@ -118,7 +123,7 @@ def test_the_rest_of_a_view_keeps_nothing_large_alive() -> None:
     read = frame(bytes(LIMIT)) * 1_000 + frame(b"next")[:-1]
     tracemalloc.start()
     try:
-        reader.feed(memoryview(bytearray(read)))
+        reader.feed(bytearray(read))
         while reader.next_message() is not None:
             pass
         assert tracemalloc.get_traced_memory()[0] < 2_000
@@ -131,7 +136,7 @@ def test_the_rest_of_a_view_keeps_nothing_large_alive() -> None:
 def test_tiny_messages_of_a_view_are_not_all_made_at_once() -> None:
     """A view full of empty messages that nobody takes costs its octets, not an object for each."""
     readers = [MessageReader(LIMIT) for _ in range(10)]
-    held = held_by(readers, lambda _: memoryview(frame(b"") * 2_000 + bytes(socket_read_octets))[:10_000])
+    held = held_by(readers, lambda _: frame(b"") * 2_000 + bytes(socket_read_octets), 10_000)
     assert held < 10 * 20_000
     for reader in readers:
         for _ in range(2_000):
@@ -139,16 +144,14 @@ def test_tiny_messages_of_a_view_are_not_all_made_at_once() -> None:
         assert reader.next_message() is None
 
 
-@given(st.binary(max_size=80))
-def test_unary_agrees_with_the_reader(body: bytes) -> None:
-    """The quick way for one message says what the reader says."""
-    found, fault = read([body])
-    if len(found) == 1 and fault is None:
-        assert read_unary(body, LIMIT) == found[0]
-        return
-    with pytest.raises(FramingError) as info:
-        read_unary(body, LIMIT)
-    assert info.value.fault is (FramingFault.SURPLUS if found else fault or FramingFault.MISSING)
+@given(st.binary(max_size=80) | messages.map(body_of))
+def test_the_quick_way_agrees_with_the_reader(body: bytes) -> None:
+    """The quick way finds a message where the reader finds that alone, plain; wherever the piece lies."""
+    found, fault = read_slowly(body)
+    alone = found[0].data if len(found) == 1 and fault is None and not found[0].compressed else None
+    assert whole_message(body, 0, len(body), LIMIT) == alone
+    assert whole_message(bytearray(b"<<" + body + b">"), 2, 2 + len(body), LIMIT) == alone
+    assert read([body]) == (found, fault)
 
 
 @pytest.mark.parametrize(("length", "fault"), [(LIMIT - 1, None), (LIMIT, None), (LIMIT + 1, FramingFault.TOO_LARGE)])
@@ -156,12 +159,9 @@ def test_limit_is_exact(length: int, fault: FramingFault | None) -> None:
     """A message of exactly the limit is taken, one octet more is not."""
     body = frame(bytes(length))
     assert read([body])[1] is fault
-    if fault is None:
-        assert read_unary(body, LIMIT) == (bytes(length), False)
-    else:
-        with pytest.raises(FramingError) as info:
-            read_unary(body, LIMIT)
-        assert info.value.code is StatusCode.RESOURCE_EXHAUSTED
+    assert whole_message(body, 0, len(body), LIMIT) == (None if fault else bytes(length))
+    if fault is not None:
+        assert fault.code is StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_declared_gibibyte_is_refused_at_its_prefix() -> None:
@@ -180,23 +180,6 @@ def test_messages_before_a_fault_are_handed_out() -> None:
     found, fault = read([frame(b"good") + b"\x02" + bytes(4)])
     assert found == [(b"good", False)]
     assert fault is FramingFault.BAD_FLAG
-
-
-@pytest.mark.parametrize(
-    ("body", "fault"),
-    [
-        (b"", FramingFault.MISSING),
-        (b"\0\0", FramingFault.TRUNCATED),
-        (frame(b"half")[:-1], FramingFault.TRUNCATED),
-        (frame(b"one") + frame(b"two"), FramingFault.SURPLUS),
-        (b"\x07" + bytes(4), FramingFault.BAD_FLAG),
-    ],
-)
-def test_unary_faults(body: bytes, fault: FramingFault) -> None:
-    """Each way a body is not one message has its own fault."""
-    with pytest.raises(FramingError) as info:
-        read_unary(body, LIMIT)
-    assert info.value.fault is fault
 
 
 def test_waiting_octets_counts_what_is_held() -> None:

@@ -350,7 +350,8 @@ def test_padding_counts_and_is_given_back() -> None:
     connection = server(Config(stream_window_octets=65_535))
     (_, data) = connection.receive(request() + frame(DATA, PADDED, 1, b"\x05abc" + bytes(5)))
     stream = connection.streams[1]
-    assert data == DataReceived(stream, b"abc", 9, end_stream=False)
+    assert isinstance(data, DataReceived)
+    assert (data.stream, data.data, data.credit_octets, data.end_stream) == (stream, b"abc", 9, False)
     assert stream.recv_window == 65_535 - 9
     assert connection.receive(frame(DATA, PADDED, 1, b"\xff" + bytes(255)) * 200) == []
     assert stream.recv_window + stream.uncredited == 65_535 - 9

@@ -46,6 +46,7 @@ from tests.wire.http2.raw_frames import (
 CLIENT, SERVER = Role.CLIENT, Role.SERVER
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}
 SIZES = st.sampled_from([0, 1, 30, 50, 60, 99, 100, 101, 250])  # in hundredths of a stream's window
+PREFIX_OCTETS = st.sampled_from([0, 5])
 ROLES = st.sampled_from(Role)
 PICK = st.integers(0, 99)
 
@@ -99,24 +100,27 @@ class Joined(RuleBasedStateMachine):
         self.collect()
 
     @precondition(lambda self: self.ends[CLIENT].connection.room > 0)
-    @rule(size=SIZES)
-    def send_request(self, size: int) -> None:
+    @rule(size=SIZES, prefix_octets=PREFIX_OCTETS)
+    def send_request(self, size: int, prefix_octets: int) -> None:
         client = self.ends[CLIENT]
         body = self.body(size)
-        stream = client.connection.send_request(REQUEST_BLOCK, body)
+        prefix, rest = body[:prefix_octets], body[prefix_octets:]
+        stream = client.connection.send_request(REQUEST_BLOCK, rest, prefix=prefix)
         assert stream.id == 2 * len(client.halves) + 1
         half = client.halves[stream.id] = Half(stream, window=client.initial_window, head_out=True)
         half.handed_over += body
         half.end = "data"
         self.collect()
 
-    @rule(pick=PICK, size=SIZES, end=st.integers(0, 3), view=st.booleans())
-    def send_data(self, pick: int, size: int, end: int, view: bool) -> None:
+    @rule(pick=PICK, size=SIZES, end=st.integers(0, 3), view=st.booleans(), prefix_octets=PREFIX_OCTETS)
+    def send_data(self, pick: int, size: int, end: int, view: bool, prefix_octets: int) -> None:
         end_stream = end == 0
         for connection, half in self.pick(pick, lambda half: not half.end):
             self.send_head(connection, half)
             body = self.body(size)
-            connection.send_data(half.handle, memoryview(body) if view else body, end_stream=end_stream)
+            prefix, rest = body[:prefix_octets], body[prefix_octets:]
+            data = memoryview(rest) if view else rest
+            connection.send_data(half.handle, data, prefix=prefix, end_stream=end_stream)
             if not half.over:
                 half.handed_over += body
                 half.end = "data" if end_stream else ""
@@ -135,7 +139,7 @@ class Joined(RuleBasedStateMachine):
             connection.send_headers(half.handle, RESPONSE_BLOCK)
             half.head_out = True
 
-    @rule(pick=PICK, size=SIZES, prefix_octets=st.sampled_from([0, 5]))
+    @rule(pick=PICK, size=SIZES, prefix_octets=PREFIX_OCTETS)
     def send_response(self, pick: int, size: int, prefix_octets: int) -> None:
         for connection, half in self.pick(pick, lambda half: not half.head_out):
             body = self.body(size)

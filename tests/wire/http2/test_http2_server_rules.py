@@ -270,7 +270,8 @@ def test_accepts_all_shapes_of_a_request() -> None:
     head, data, trailers = events
     assert isinstance(head, RequestReceived)
     assert list(head.stream.head.fields) == REQUEST
-    assert data == DataReceived(head.stream, b"body", 9, end_stream=False)
+    assert isinstance(data, DataReceived)
+    assert (data.stream, data.data, data.credit_octets, data.end_stream) == (head.stream, b"body", 9, False)
     assert isinstance(trailers, TrailersReceived)
     assert trailers.head.get(b"grpc-status") == b"0"
     assert not head.stream.remote_open
