@@ -264,7 +264,6 @@ class StreamingClientCall(ClientCall):
             with anyio.CancelScope(deadline=self.deadline) as scope:
                 return await self._incoming.receive()
         except FramingError as error:
-            error.__traceback__ = None  # its reader keeps it, and the traceback leads back to the reader
             self.end(_broken(error))
             raise _broken(error) from error
         assert scope.cancelled_caught

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from mm_plugin import limits
 from mm_plugin.exceptions import LocalProtocolError, StatusCode
 from mm_plugin.transport.grpc.bodies import Bell, MessageQueue, UnaryBody
@@ -139,8 +141,14 @@ class ServerCall(ABC):
                     self.finish(StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
         except Exception as error:  # noqa: BLE001 - it becomes the status, and is logged where it is nobody's intent
             self.finish_by(error)
+        except anyio.get_cancelled_exc_class() as cancelled:
+            # AnyIO keeps a task's last cancellation, on asyncio until the collector comes: without the handler's frames
+            # and without this call, which hold the request.
+            cancelled.__traceback__ = None
+            raise
         finally:
             self.connection.call_finished(self)
+            del self
 
     def wake(self) -> None:  # noqa: B027 - a unary call's never waits for its stream
         """Have a handler that waits to send look again."""

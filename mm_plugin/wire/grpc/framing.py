@@ -10,10 +10,9 @@ See:    grpc/grpc: doc/PROTOCOL-HTTP2.md, section "Length-Prefixed-Message".
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum, unique
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from mm_plugin import limits
 from mm_plugin.exceptions import RemoteProtocolError, StatusCode
@@ -121,7 +120,7 @@ def whole_message(octets: bytes | bytearray, start: int, end: int, limit_octets:
     return octets[start:end] if type(octets) is bytes else bytes(memoryview(octets)[start:end])
 
 
-_NONE: deque[Message] = deque()
+_NONE: list[Message] = []
 
 
 class MessageReader:
@@ -142,12 +141,14 @@ class MessageReader:
         #: Octets held that belong to no message cut out yet, without a prefix already read.
         self.waiting_octets = 0
         # Pieces as they came; small ones are gathered, so that many of them cost no more than their octets.
-        self._pieces: deque[bytearray | memoryview] = deque()
-        self._cut: deque[Message] = deque()  # cut out before they were asked for
+        # Lists, since idle streams are many and an empty deque takes 600 octets.
+        self._pieces: list[bytearray | memoryview] = []
+        self._cut: list[Message] = []  # cut out before they were asked for
         self._offset = 0  # in the first piece
         self._length = -1  # of the message whose prefix has been read
         self._compressed = False
-        self._fault: FramingError | None = None
+        # What a FramingError says, not the error: one that is raised leads to frames that hold this reader.
+        self._fault: tuple[FramingFault, str] | None = None
 
     def feed(self, octets: bytes | bytearray, start: int = 0, end: int | None = None) -> None:
         """Take the next piece of the body, ``octets[start:end]``; after a fault it is dropped.
@@ -186,19 +187,18 @@ class MessageReader:
             FramingError: The next prefix is wrong or over the limit; raised again by every later call.
         """
         if self._cut:
-            return self._cut.popleft()
+            return self._cut.pop(0)
         if self._fault is not None:
-            raise self._fault
+            raise FramingError(*self._fault)
         if self._length < 0:
             if self.waiting_octets < PREFIX_OCTETS:
                 self._detach_rest()
                 return None
             flag, length = _PREFIX.unpack(self._take(PREFIX_OCTETS))
-            try:
-                _check(flag, length, self._limit_octets)
-            except FramingError as fault:
-                self._give_up(fault)
-                raise
+            if flag > 1:
+                self._give_up(FramingFault.BAD_FLAG, f"it is {flag}")
+            if length > self._limit_octets:
+                self._give_up(FramingFault.TOO_LARGE, f"{length} octets, the limit is {self._limit_octets}")
             self._length = length
             self._compressed = flag == 1
         if self.waiting_octets < self._length:
@@ -211,16 +211,18 @@ class MessageReader:
     def _take(self, octets: int) -> bytes:
         """Return and forget the first octets; there are as many."""
         self.waiting_octets -= octets
-        pieces, offset = self._pieces, self._offset
+        pieces, offset, used = self._pieces, self._offset, 0
         parts: list[memoryview] = []
         while octets:
-            view = memoryview(pieces[0])[offset : offset + octets]
+            piece = pieces[used]
+            view = memoryview(piece)[offset : offset + octets]
             parts.append(view)
             octets -= len(view)
             offset += len(view)
-            if offset == len(pieces[0]):
-                pieces.popleft()
+            if offset == len(piece):
+                used += 1
                 offset = 0
+        del pieces[:used]
         self._offset = offset
         return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
 
@@ -249,25 +251,19 @@ class MessageReader:
         Raises:
             FramingError: It ends inside a message, or a fault was met before.
         """
-        if self._fault is None and (self._length >= 0 or self.waiting_octets):
-            self._give_up(FramingError(FramingFault.TRUNCATED))
         if self._fault is not None:
-            raise self._fault
+            raise FramingError(*self._fault)
+        if self._length >= 0 or self.waiting_octets:
+            self._give_up(FramingFault.TRUNCATED)
 
-    def _give_up(self, fault: FramingError) -> None:
-        self._fault = fault
+    def _give_up(self, fault: FramingFault, details: str = "") -> NoReturn:
+        self._fault = fault, details
         self._pieces.clear()
         self._offset = self.waiting_octets = 0
+        raise FramingError(fault, details)
 
 
 def _wasteful(piece: memoryview) -> bool:
     """Return whether a piece would keep much more alive than it holds."""
     whole: Any = piece.obj
     return len(piece) < _KEPT_PART * len(whole)
-
-
-def _check(flag: int, length: int, limit_octets: int) -> None:
-    if flag > 1:
-        raise FramingError(FramingFault.BAD_FLAG, f"it is {flag}")
-    if length > limit_octets:
-        raise FramingError(FramingFault.TOO_LARGE, f"{length} octets, the limit is {limit_octets}")

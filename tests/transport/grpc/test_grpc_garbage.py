@@ -1,4 +1,4 @@
-"""What calls leave behind at the channel: nothing that only the collector of cycles would free."""
+"""What calls leave behind at either end: nothing that only the collector of cycles would free."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.client_calls import StreamingClientCall, UnaryClientCall
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Streaming, Unary
+from mm_plugin.transport.grpc.server_calls import StreamingCall, UnaryCall
 from mm_plugin.transport.grpc.streams import ClientStream, ServerStream
 
 from .conftest import Serve
@@ -116,3 +117,84 @@ async def test_a_failed_stream_leaves_no_cycle(serve: Serve, outcome: str, use: 
     assert failures == 3 or (outcome, use) == ("too long", ClientStream[bytes, bytes].recv_initial)
     # The backend keeps a task's last cancellation, and its frames, until the next.
     assert left <= known + (outcome != "refused")
+
+
+async def test_calls_cut_by_the_end_of_their_connection_leave_no_cycle(serve: Serve) -> None:
+    """A handler's frames hold its request, however deep it waits; on asyncio AnyIO keeps a task's last cancellation."""
+    running, at_work, over = 0, anyio.Event(), anyio.Event()
+
+    async def wait() -> None:
+        nonlocal running
+        running += 1
+        if running == 2:
+            at_work.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            running -= 1
+            if not running:
+                over.set()
+
+    async def answer(request: bytes, _: CallInfo) -> bytes:
+        await wait()
+        return request
+
+    async def stream(_: ServerStream[bytes, bytes]) -> None:
+        await wait()
+
+    async def call(channel: GRPCChannel) -> None:
+        with pytest.raises(GRPCStatusError):
+            await channel.unary(CALL, b"x", bytes)
+
+    async def call_streaming(channel: GRPCChannel) -> None:
+        with pytest.raises(GRPCStatusError):
+            async with channel.open_stream("/t.T/Stream", bytes, bytes) as open_stream:
+                await open_stream.recv_message()
+
+    handlers = {CALL: Unary(answer, bytes, bytes), "/t.T/Stream": Streaming(stream, bytes, bytes)}
+    async with serve(handlers) as served, served.channel() as channel:
+        gc.collect()
+        known = alive(UnaryCall) + alive(StreamingCall)
+        gc.disable()
+        try:
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(call, channel)
+                calls.start_soon(call_streaming, channel)
+                await at_work.wait()
+                await served.cut_connections()
+            await over.wait()
+            await anyio.wait_all_tasks_blocked()
+            left = alive(UnaryCall) + alive(StreamingCall)
+        finally:
+            gc.enable()
+    assert left <= known
+
+
+async def test_a_broken_message_leaves_no_cycle_at_the_server(serve: Serve) -> None:
+    """Nor does asking again after it."""
+
+    async def answer(stream: ServerStream[bytes, bytes]) -> None:
+        for _ in range(2):
+            with pytest.raises(GRPCStatusError, match="over the limit"):
+                await stream.recv_message()
+
+    async def send_one(channel: GRPCChannel) -> None:
+        async with channel.open_stream(CALL, bytes, bytes) as stream:
+            await stream.send_message(bytes(2_000))
+            assert await stream.recv_message() is None
+
+    async with (
+        serve({CALL: Streaming(answer, bytes, bytes)}, message_limit_octets=1_000) as served,
+        served.channel() as channel,
+    ):
+        gc.collect()
+        known = alive(StreamingCall)
+        gc.disable()
+        try:
+            for _ in range(3):
+                await send_one(channel)
+            await anyio.wait_all_tasks_blocked()
+            left = alive(StreamingCall)
+        finally:
+            gc.enable()
+    assert left <= known
