@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
-import platform
 import tempfile
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.comparison import RIVAL, Samples, measure_clients, measure_servers
 from benchmarks.go_peer import build_go_peer
+from benchmarks.machine import machine, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
 OURS = ("ours, asyncio", "ours, trio")
@@ -80,20 +79,6 @@ def _marks(
     return lines
 
 
-def _machine() -> str:
-    model = ""
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{model or platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
-
-
-def _versions() -> str:
-    names = ("anyio", "trio", "protobuf", "hpack", "grpcio", "grpclib", "uvloop")
-    found = (f"{name} {version(name)}" for name in names if find_spec({"grpcio": "grpc"}.get(name, name)))
-    return f"Python {platform.python_version()}, " + ", ".join(found)
-
-
 def compare(rounds: int, seconds: float) -> tuple[str, bool]:
     """Measure everything; return the page and whether all marks were held."""
     with tempfile.TemporaryDirectory() as folder:
@@ -111,8 +96,8 @@ def compare(rounds: int, seconds: float) -> tuple[str, bool]:
         "",
         "Written by `make bench`; medians of alternating rounds in one run, one connection, loopback TCP.",
         "",
-        f"- Machine: {_machine()}; load average at the end {os.getloadavg()[0]:.1f}",
-        f"- Versions: {_versions()}{'' if skipped else ', grpc-go as in benchmarks/go/go.mod'}",
+        f"- Machine: {machine()}; load average at the end {os.getloadavg()[0]:.1f}",
+        f"- Versions: {versions()}{'' if skipped else ', grpc-go as in benchmarks/go/go.mod'}",
         f"- {rounds} rounds of {seconds} s each, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
         "- Load on servers: one blocking HTTP/2 client of ready frames in a process of its own, the same for all. It",
         "  costs about 5 us a call with 100 in flight, so it is not what is measured.",

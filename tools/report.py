@@ -1,6 +1,7 @@
 """Print how our server stands up to conformance cases, other languages' clients and attacks, beside its peers.
 
-``python -m tools.report [PART …] [--blows N]``, all parts where none is named:
+``python -m tools.report [PART …] [--blows N] [--no-page]``, all parts where none is named, and then
+docs/reference/report.md is written:
 
 ``conformance`` h2spec, strict, where Go is present
 ``interop``     the cases of grpc-go's and grpc-js's clients, where Go and Node are present
@@ -13,17 +14,19 @@ Servers run in processes of their own. Exit code 1 where ours failed anything.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import cpu_s
+from benchmarks.machine import machine, versions
 from benchmarks.servers import Server, running_server
 from tests.attacks.floods import FLOODS, deliver
 from tests.attacks.peers import Peer, call, warm
@@ -32,6 +35,7 @@ from tools.conformance import h2spec
 from tools.interop_server import SERVERS as INTEROP_SERVERS
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference" / "report.md"
 OURS = ("ours, asyncio", "ours, trio")
 PEERS = {"grpc.aio": "benchmarks.peers.grpc_aio", "grpclib": "benchmarks.peers.grpclib_server"}
 SERVERS = (*OURS, *PEERS)
@@ -63,6 +67,15 @@ class Damage:
     def held(self) -> bool:
         """Whether the rules were held: hung up, flat, and there for the others."""
         return self.end != "stays open" and self.growth_mb < GROWTH_MB and self.healthy
+
+    @property
+    def verdict(self) -> str:
+        """The same in a word."""
+        return "held" if self.held else "**broken**"
+
+
+class UnmetError(Exception):
+    """One of ours is not as it should be."""
 
 
 @contextmanager
@@ -100,36 +113,42 @@ def _flooded(server: Server, flood: str, blows: int) -> Damage:
     return Damage(end, cpu_s(server.pid) - cpu, server.memory_mb() - memory, healthy)
 
 
-def attacks(blows: int) -> bool:
-    """Attack every server with every flood; whether ours held."""
-    print(f"\nFloods of {blows:,} blows (held: hangs up, grows by less than {GROWTH_MB:.0f} MB, serves others after)")
-    print(f"{'':40}" + "".join(f"{name:>40}" for name in SERVERS))
+def attacks(blows: int) -> Iterator[str]:
+    """Attack every server with every flood."""
+    yield "## Floods"
+    yield (
+        f"{blows:,} blows each. Held: the server hangs up, grows by less than {GROWTH_MB:.0f} MB, and answers a fresh "
+        f"connection within {HEALTHY_S:.0f} s. Every server has been at work before, with as many calls open as ours "
+        "allows."
+    )
+    yield from table_head(["", *SERVERS])
     held = dict.fromkeys(SERVERS, 0)
     for flood in FLOODS:
-        cells = ""
+        cells = [flood]
         for name in SERVERS:
             with _running(name) as server:
                 try:
                     damage = _flooded(server, flood, blows)
                 except (OSError, RuntimeError, ValueError, KeyError) as error:
-                    cells += f"{type(error).__name__:>40}"
+                    cells.append(f"{type(error).__name__}: **broken**")
                     continue
             held[name] += damage.held
-            mark = "held" if damage.held else "BROKEN"
-            cells += f"{f'{damage.end} {damage.cpu:.2f} s {damage.growth_mb:+.1f} MB {mark}':>40}"
-        print(f"{flood:40}{cells}", flush=True)
-    print(f"{'held':40}" + "".join(f"{f'{held[name]} of {len(FLOODS)}':>40}" for name in SERVERS))
-    return all(held[name] == len(FLOODS) for name in OURS)
+            cells.append(f"{damage.end} {damage.cpu:.2f} s {damage.growth_mb:+.1f} MB: {damage.verdict}")
+        yield table_row(cells)
+    yield table_row(["held", *(f"{held[name]} of {len(FLOODS)}" for name in SERVERS)])
+    if any(held[name] < len(FLOODS) for name in OURS):
+        raise UnmetError
 
 
-def conformance(_blows: int) -> bool:
-    """Run h2spec, strict, against the servers; whether ours passed."""
+def conformance(_blows: int) -> Iterator[str]:
+    """Run h2spec, strict, against the servers."""
     tool = h2spec()
-    print("\nh2spec 2.2.1, strict")
+    yield "## h2spec 2.2.1, strict"
     if isinstance(tool, str):
-        print(f"SKIPPED: {tool}; tests/conformance has the same cases")
-        return True
-    passed = True
+        yield f"SKIPPED: {tool}; tests/conformance has the same cases."
+        return
+    failed = False
+    yield from table_head(["", "passed", "skipped"])
     for name in SERVERS:
         with _running(name) as server:
             done = subprocess.run(
@@ -139,33 +158,34 @@ def conformance(_blows: int) -> bool:
                 check=False,
             )
         found = _COUNTS.search(done.stdout)
-        text = f"{found[2]} of {found[1]} passed, {found[3]} skipped" if found else "gave no counts"
-        print(f"{name:20}{text}", flush=True)
-        passed &= name not in OURS or (found is not None and found[1] == found[2])
-    return passed
+        yield table_row([name, f"{found[2]} of {found[1]}", found[3]] if found else [name, "gave no counts", ""])
+        failed |= name in OURS and (found is None or found[1] != found[2])
+    if failed:
+        raise UnmetError
 
 
-def interop(_blows: int) -> bool:
-    """Let clients of other languages play their cases against the servers; whether ours passed them all."""
-    print("\nInterop: cases that the client found in order")
-    print(f"{'':20}" + "".join(f"{name:>20}" for name in INTEROP_SERVERS))
-    passed = True
+def interop(_blows: int) -> Iterator[str]:
+    """Let clients of other languages play their cases against the servers."""
+    yield "## Interop"
+    yield "Cases that clients of other languages found in order, and those that they did not."
+    yield from table_head(["", *INTEROP_SERVERS])
+    failed = False
     for client in CLIENTS:
         try:
             command = command_of(client, "client")
         except NotHere as reason:
-            print(f"{client:20}SKIPPED: {reason}")
+            yield table_row([client, f"SKIPPED: {reason}", *[""] * (len(INTEROP_SERVERS) - 1)])
             continue
-        cells, failed = "", []
+        cells = [client]
         for name in INTEROP_SERVERS:
             found = _played(command, name)
             wrong = sorted(case for case, text in found.items() if text)
-            cells += f"{f'{len(found) - len(wrong)} of {len(found)}':>20}"
-            if wrong or not found:
-                failed.append(f"{name}: {', '.join(wrong) or 'the client gave up'}")
-                passed &= name not in OURS
-        print(f"{client:20}{cells}" + "".join(f"\n{'':4}{text}" for text in failed), flush=True)
-    return passed
+            text = f"{len(found) - len(wrong)} of {len(found)}" if found else "the client gave up"
+            cells.append(f"{text}; not {', '.join(wrong)}" if wrong else text)
+            failed |= name in OURS and (bool(wrong) or not found)
+        yield table_row(cells)
+    if failed:
+        raise UnmetError
 
 
 def _played(command: list[str], name: str) -> dict[str, str]:
@@ -185,21 +205,35 @@ def _played(command: list[str], name: str) -> dict[str, str]:
     return found
 
 
-def suites(_blows: int) -> bool:
-    """Run our own suites on both backends; whether they passed."""
-    print("\nOur suites, both backends")
-    passed = True
+def suites(_blows: int) -> Iterator[str]:
+    """Run our own suites on both backends."""
+    yield "## Our suites"
+    yield "Each on asyncio and on Trio."
+    yield from table_head(["", "ended"])
+    failed = False
     for suite in SUITES:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", suite, "-q"], cwd=ROOT, capture_output=True, text=True, check=False
         )
         ends = _ENDS.findall(done.stdout.strip().rpartition("\n")[2])
-        print(f"{suite:20}  " + ", ".join(f"{count} {end}" for count, end in ends), flush=True)
-        passed &= done.returncode == 0
-    return passed
+        yield table_row([f"`{suite}`", ", ".join(f"{count} {end}" for count, end in ends)])
+        failed |= done.returncode != 0
+    if failed:
+        raise UnmetError
 
 
-PARTS: dict[str, Callable[[int], bool]] = {
+def table_head(titles: Sequence[str]) -> Iterator[str]:
+    """Yield the head of a table."""
+    yield table_row(titles)
+    yield table_row(["---"] * len(titles))
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """Return a row of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+PARTS: dict[str, Callable[[int], Iterator[str]]] = {
     "conformance": conformance,
     "interop": interop,
     "attacks": attacks,
@@ -208,19 +242,31 @@ PARTS: dict[str, Callable[[int], bool]] = {
 
 
 def main() -> None:
-    """Print the report."""
+    """Print the report, and write it where it is whole."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all where absent")
     parser.add_argument("--blows", type=int, default=20_000, help="of each flood")
+    parser.add_argument("--no-page", action="store_true", help="print only")
     asked = parser.parse_args()
+    page = [
+        "# Conformance, interop and attacks beside other servers",
+        "Written by `make report`; each server in a process of its own.",
+        f"- Machine: {machine()}\n- Versions: {versions()}\n- {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
+    ]
     failed: list[str] = []
     for part in asked.parts or PARTS:
         begun = time.monotonic()
-        if not PARTS[part](asked.blows):
+        try:
+            for paragraph in PARTS[part](asked.blows):
+                print(paragraph, flush=True)
+                page.append(paragraph)
+        except UnmetError:
             failed.append(part)
-        print(f"({part}: {time.monotonic() - begun:.0f} s)", flush=True)
+        print(f"({part}: {time.monotonic() - begun:.0f} s)\n", flush=True)
+    if not (asked.parts or asked.no_page):
+        PAGE.write_text("\n\n".join(page).replace("|\n\n|", "|\n|") + "\n")
     if failed:
         raise SystemExit(f"ours failed: {', '.join(failed)}")
 
