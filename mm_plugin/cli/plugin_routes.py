@@ -15,6 +15,8 @@ from mm_plugin.devserver.watch import is_source
 
 __all__ = ("DeclaredCode", "declared_code")
 
+_US = "mm_plugin"  # what a plugin's code imports from, and the folder of the package itself
+
 
 @dataclass(slots=True)
 class DeclaredCode:
@@ -34,17 +36,22 @@ class DeclaredCode:
 
 
 def declared_code(bundle: Path) -> DeclaredCode:
-    """Return what the code of a bundle declares; files that cannot be read or parsed declare nothing."""
+    """Return what the code of a bundle declares; files that cannot be read or parsed declare nothing.
+
+    Packages that pip has put into the bundle are passed over: they are thousands of files, and nobody's routes.
+    """
     found = DeclaredCode()
     for path in sorted(bundle.rglob("*.py")):
-        if not is_source(path, bundle):
+        inside = path.relative_to(bundle)
+        if _US in inside.parts or not is_source(path, bundle):
             continue
         try:
-            tree = ast.parse(path.read_bytes())
+            text = path.read_bytes()
+            tree = ast.parse(text if _US.encode() in text else b"")
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
         for node in ast.walk(tree):
-            _note(node, ".".join(path.relative_to(bundle).with_suffix("").parts), found)
+            _note(node, ".".join(inside.with_suffix("").parts), found)
     return found
 
 

@@ -212,8 +212,20 @@ def test_declared_code(tmp_path: Path) -> None:
     code = declared_code(tmp_path)
     assert (code.routes, code.mounts) == ([("GET", "/a"), ("POST", "/b/{c}")], ["/site", "/"])
     assert (code.serves_http, code.settings) == (False, ("a", "Mine"))
-    (tmp_path / "b.py").write_text("class P(Plugin):\n    @hook(HookName.ServeHTTP)\n    def f(self, a, b): ...\n")
+    (tmp_path / "b.py").write_text(
+        "from mm_plugin import *\nclass P(Plugin):\n    @hook(HookName.ServeHTTP)\n    def f(self, a, b): ...\n"
+    )
     assert declared_code(tmp_path).serves_http
+
+
+def test_bundled_packages_declare_nothing(tmp_path: Path) -> None:
+    """What pip has put beside the script is not the author's: other packages, and this one."""
+    (tmp_path / "plugin.py").write_text("from mm_plugin import route\n@route('GET', '/a')\ndef f(): ...\n")
+    (tmp_path / "flask").mkdir()
+    (tmp_path / "flask" / "app.py").write_text("@app.route('GET', '/no')\ndef serve_http(): ...\n")
+    (tmp_path / "mm_plugin" / "plugin").mkdir(parents=True)
+    (tmp_path / "mm_plugin" / "plugin" / "http.py").write_text("import mm_plugin\ndef serve_http(): ...\n")
+    assert declared_code(tmp_path) == DeclaredCode(routes=[("GET", "/a")])
 
 
 def test_lines_for_curl() -> None:
