@@ -261,14 +261,14 @@ class StreamingClientCall(ClientCall):
     async def receive(self) -> bytes | None:
         """Wait for the next message; None at the good end."""
         try:
-            with anyio.CancelScope(deadline=self.deadline) as scope:
-                return await self._incoming.receive()
+            if not self.ended:  # then nothing is waited for any more
+                with anyio.CancelScope(deadline=self.deadline):
+                    return await self._incoming.receive()
+                self.fail_deadline()  # unless the end has come in this very turn
+            return await self._incoming.receive()
         except FramingError as error:
             self.end(_broken(error))
             raise _broken(error) from error
-        assert scope.cancelled_caught
-        self.fail_deadline()
-        raise self._failed()
 
     async def wait_end(self) -> Metadata:
         """Wait for the status and return its metadata."""

@@ -214,6 +214,8 @@ class Engine(ABC):
             self._wake_writer()
         else:
             self._written.ring()
+            for event in self.http2.take_events():  # as in _write: the peer may have no reason to send anything
+                self.handle(event)
 
     def _wake_writer(self) -> None:
         """Let the writer go on; it begins with its first work, since idle connections are many and need none."""

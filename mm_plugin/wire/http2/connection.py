@@ -53,8 +53,8 @@ class Connection(MessageFrames):
         streams: The open streams by number. After ``ConnectionClosed`` it still lists those that were open.
         output_octets: Octets that wait for ``take``; while it is 0 nothing waits, but data that lacks credit.
         terminated: The connection is over: write what ``take`` gives, then close.
-        draining: A GOAWAY was sent or received. A client opens no more streams; a server takes those that cross
-            ``announce_shutdown`` and refuses those after ``goaway``.
+        draining: A GOAWAY was sent or received, or a client has used its last stream number. A client opens no more
+            streams; a server takes those that cross ``announce_shutdown`` and refuses those after ``goaway``.
     """
 
     __slots__ = ("_awaited_preface", "_frame_octets", "_tail")

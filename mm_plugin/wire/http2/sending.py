@@ -50,7 +50,7 @@ class Sending(State):
     @property
     def room(self) -> int:
         """Client: how many more streams may be opened now; 0 when draining, terminated or on a server."""
-        if self._is_server or self.draining or self.terminated or self._last_id >= LARGEST_INT31:
+        if self._is_server or self.draining or self.terminated:
             return 0
         return max(0, self._max_streams - len(self.streams))
 
@@ -63,7 +63,7 @@ class Sending(State):
         if not self.room:
             raise LocalProtocolError("no stream may be opened on this connection now: look at room first")
         block = head if isinstance(head, bytes) else encode(head)
-        self._last_id = stream_id = self._last_id + 2
+        stream_id = self._next_id()
         stream = Stream(stream_id, EMPTY_HEAD, self._peer_stream_window, self._stream_window)
         self.streams[stream_id] = stream
         self._redeem()
@@ -90,7 +90,7 @@ class Sending(State):
             and head_size <= DEFAULT_FRAME_OCTETS
             and self.output_octets < self._ready_octets
         ):
-            self._last_id = stream_id = self._last_id + 2
+            stream_id = self._next_id()
             stream = Stream(stream_id, EMPTY_HEAD, self._peer_stream_window - size, self._stream_window)
             stream.head_sent = stream.ending = True
             stream.local_open = False
@@ -282,6 +282,13 @@ class Sending(State):
         stream.uncredited = uncredited
 
     # -- the chapters' own --
+
+    def _next_id(self) -> int:
+        """Return the number of a client's next stream; after the last one it drains (RFC 9113, section 5.1.1)."""
+        self._last_id = stream_id = self._last_id + 2
+        if stream_id >= LARGEST_INT31:
+            self.draining = True
+        return stream_id
 
     def _may_send(self, stream: Stream) -> bool:
         if stream.ending:

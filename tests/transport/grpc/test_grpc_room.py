@@ -12,7 +12,7 @@ from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.client_connection import ClientConnection
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.link import FailureKind
-from tests.wire.http2.raw_frames import HEADERS, RST_STREAM, settings
+from tests.wire.http2.raw_frames import GOAWAY, HEADERS, RST_STREAM, settings
 
 from .fake_servers import FakeServer, channel_to, serve_well, unary
 
@@ -204,3 +204,16 @@ async def test_who_waits_learns_that_there_will_be_no_room() -> None:
             for _ in range(5):
                 tasks.start_soon(call, channel)
     assert sorted(map(str, outcomes)) == sorted(map(str, [FailureKind.LOST, *[b"good"] * 4]))
+
+
+async def test_a_connection_without_stream_numbers_is_replaced() -> None:
+    """After the last stream number calls go over a new connection, and the old one closes with its last call."""
+    async with channel_to(serve_well) as (channel, servers):
+        assert await unary(channel) == b"good"
+        (old,) = servers.connections
+        assert channel._connection is not None
+        channel._connection.http2._last_id = 2**31 - 3
+        assert [await unary(channel) for _ in range(3)] == [b"good"] * 3
+        assert len(servers.connections) == 2
+        while old.frames[-1].kind != GOAWAY:
+            await anyio.lowlevel.checkpoint()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 
 from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
+from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Streaming, Unary
 from mm_plugin.transport.grpc.streams import ClientStream
+from mm_plugin.wire.http2 import Connection, Role
 
 from .conftest import PATH, UNARY, BytesStream, Serve, echo, streaming
 
@@ -187,3 +190,63 @@ async def test_every_wait_ends_at_the_deadline(serve: Serve) -> None:
                 with anyio.fail_after(5), pytest.raises(GRPCStatusError) as caught:
                     await wait(stream)
                 assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_what_has_come_outlives_the_deadline(serve: Serve) -> None:
+    """A response that was complete in time can be taken later: nothing is waited for."""
+    async with serve(streaming(echo)) as served, served.channel() as channel:
+        deadline = anyio.current_time() + 0.5
+        async with channel.open_stream(PATH, bytes, bytes, deadline=deadline) as stream:
+            await stream.send_message(b"in time", end=True)
+            await stream.recv_trailing()
+            await anyio.sleep_until(deadline)
+            assert await stream.recv_message() == b"in time"
+            assert await stream.recv_message() is None
+
+
+class _TakingAll(ByteStream):
+    """A byte stream to a server that takes all at once and says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.server = Connection(Role.SERVER)
+        self.say, self._said = anyio.create_memory_object_stream[bytes](1)
+
+    def send_nowait(self, data: bytes) -> int:
+        self.server.receive(bytes(data))
+        return len(data)
+
+    async def send(self, item: bytes) -> None:
+        self.send_nowait(item)
+
+    async def receive(self, max_bytes: int = 65_536) -> bytes:
+        return await self._said.receive()
+
+    async def send_eof(self) -> None:
+        self.say.close()
+
+    async def aclose(self) -> None:
+        self.say.close()
+        self._said.close()
+
+
+async def test_a_sender_goes_on_though_the_peer_falls_silent() -> None:
+    """Credit that empties the queue in one write wakes who waits for room: the peer may have no more to say."""
+    byte_stream, octets, sent = _TakingAll(), 16_379, 0
+
+    async def connect() -> ByteStream:
+        return byte_stream
+
+    async with GRPCChannel(connect) as channel, channel.open_stream(PATH, bytes, bytes) as stream:
+
+        async def send() -> None:
+            nonlocal sent
+            while sent < 30 * octets:  # less than the server's window
+                await stream.send_message(bytes(octets))
+                sent += octets
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(send)
+                await anyio.wait_all_tasks_blocked()
+                assert sent < limits.http2_stream_output_octets + 65_535 + octets
+                await byte_stream.say.send(byte_stream.server.take())

@@ -272,3 +272,14 @@ def test_sending_on_a_reset_stream_is_dropped() -> None:
     connection.reset(stream, E.CANCEL)
     connection.consumed(stream, 1)
     assert connection.take() == b""
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_last_stream_number(whole: bool) -> None:
+    """After stream 2**31 - 1 a client drains: it needs a new connection (RFC 9113, section 5.1.1)."""
+    connection = client()
+    connection._last_id = 2**31 - 3
+    assert (connection.room > 0, connection.draining) == (True, False)
+    stream = connection.send_request(REQUEST_BLOCK, b"body") if whole else connection.open_stream(REQUEST_BLOCK)
+    assert stream.id == 2**31 - 1
+    assert (connection.room, connection.draining) == (0, True)
