@@ -37,15 +37,17 @@ from mm_plugin.wire.http2.sending import Sending
 __all__ = ("ControlFrames",)
 
 _SETTINGS_PER_COST = 16  # real peers send fewer
+_LATE_FRAMES_PER_COST = 16
 
 
 class ControlFrames(Sending):
     """The receiving of frames that carry no message."""
 
-    __slots__ = ("_peer_last_taken", "_pings", "_settings_acknowledged")
+    __slots__ = ("_late_frames", "_peer_last_taken", "_pings", "_settings_acknowledged")
 
     def __init__(self, role: Role, config: Config | None) -> None:
         super().__init__(role, config)
+        self._late_frames = 0
         self._peer_last_taken = LARGEST_INT31  # by the peer's GOAWAY
         self._pings = 0
         self._settings_acknowledged = False
@@ -71,11 +73,28 @@ class ControlFrames(Sending):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not 4 octets")
         stream = self.streams.get(stream_id)
         if stream is None:
-            self._ending(stream_id)
+            if self._is_late(self._ending(stream_id)) and not self._is_server:
+                self._charge_late_frame()
+                return
         else:
             self._close(stream, Ending.RESET_THERE)
             self._events.append(StreamReset(stream, error_code(UINT32.unpack(payload)[0]), by_peer=True))
+            if not self._is_server:
+                return  # at most one for each stream that we have opened: a thousand calls may well end at once
         self._waste()
+
+    def _is_late(self, ending: Ending) -> bool:
+        """Whether a frame may have been on its way when we reset its stream.
+
+        A client, whose calls may all be cancelled at once, takes that for granted where it does not remember.
+        """
+        return ending is Ending.RESET_HERE or (ending is Ending.FORGOTTEN and not self._is_server)
+
+    def _charge_late_frame(self) -> None:
+        """An honest peer may have much on the way when we reset: each frame costs little, but not nothing."""
+        self._late_frames += 1
+        if self._late_frames % _LATE_FRAMES_PER_COST == 0:
+            self._waste()
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:

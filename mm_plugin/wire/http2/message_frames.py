@@ -34,8 +34,6 @@ from mm_plugin.wire.http2.stream import Stream
 
 __all__ = ("MessageFrames",)
 
-_LATE_FRAMES_PER_COST = 16
-
 
 @dataclass(slots=True)
 class _OpenBlock:
@@ -51,12 +49,11 @@ class _OpenBlock:
 class MessageFrames(ControlFrames):
     """The receiving of frames that carry messages."""
 
-    __slots__ = ("_blocks", "_late_frames", "_open_block", "_out_of_order")
+    __slots__ = ("_blocks", "_open_block", "_out_of_order")
 
     def __init__(self, role: Role, config: Config | None) -> None:
         super().__init__(role, config)
         self._blocks = BlockDecoder(self.config.header_list_octets)
-        self._late_frames = 0
         self._open_block: _OpenBlock | None = None
         self._out_of_order = True  # only some frames may come now: the first SETTINGS, or the rest of a header block
 
@@ -120,8 +117,11 @@ class MessageFrames(ControlFrames):
     def _late_block(self, stream_id: int) -> None:
         """HEADERS on a stream that is not open any more."""
         ending = self._closed.ending(stream_id)
-        if ending is Ending.RESET_HERE:
-            self._waste()
+        if self._is_late(ending):
+            if self._is_server:
+                self._waste()  # no honest client sends trailers after our reset, by the thousand
+            else:
+                self._charge_late_frame()
         elif ending is Ending.FORGOTTEN:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
         elif ending is Ending.NEVER_OPENED:
@@ -180,8 +180,11 @@ class MessageFrames(ControlFrames):
         self._credit_connection(size)
         stream = self.streams.get(stream_id)
         if stream is None or not stream.remote_open:
-            if stream is None and self._ending(stream_id) is Ending.RESET_HERE:
-                self._charge_late_data(size)
+            if stream is None and self._is_late(self._ending(stream_id)):
+                if size:
+                    self._charge_late_frame()
+                else:
+                    self._waste()
                 return  # it was on its way before our reset arrived
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
         if not stream.head_received:
@@ -203,12 +206,6 @@ class MessageFrames(ControlFrames):
         else:
             self._waste()
             self.consumed(stream, size)  # padding only: nobody will consume it
-
-    def _charge_late_data(self, size: int) -> None:
-        """An honest peer may have a window full of small frames on the way: they cost little, but not nothing."""
-        self._late_frames += 1
-        if not size or self._late_frames % _LATE_FRAMES_PER_COST == 0:
-            self._waste()
 
     def _credit_connection(self, octets: int) -> None:
         """Take octets out of the connection's window, and give credit back at once, in bulk.

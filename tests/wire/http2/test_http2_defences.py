@@ -192,13 +192,26 @@ def test_client_survives_late_frames_of_many_cancelled_calls() -> None:
     streams = [connection.open_stream(REQUEST) for _ in range(1000)]
     for stream in streams:
         connection.reset(stream, ErrorCode.CANCEL)
-    for stream in streams[-256:]:
+    connection.take()
+    for stream in streams:
         connection.receive(
             frame(HEADERS, END_HEADERS, stream.id, RESPONSE_BLOCK)
             + frame(DATA, 0, stream.id, b"late") * 4
             + frame(HEADERS, WHOLE, stream.id, TRAILERS_BLOCK)
+            + rst_stream(stream.id)
         )
     assert not connection.terminated
+    assert connection.take() == b""
+
+
+def test_client_survives_the_reset_of_all_its_calls() -> None:
+    """A server that ends two thousand calls at once, at their common deadline say, does not flood."""
+    connection = client(None, streams=2000)
+    streams = [connection.open_stream(REQUEST) for _ in range(2000)]
+    for stream in streams:
+        connection.receive(rst_stream(stream.id))
+    assert not connection.terminated
+    assert not connection.streams
 
 
 def test_server_that_floods_its_client() -> None:
