@@ -142,10 +142,14 @@ class ServerCall(ABC):
         except Exception as error:  # noqa: BLE001 - it becomes the status, and is logged where it is nobody's intent
             self.finish_by(error)
         except anyio.get_cancelled_exc_class() as cancelled:
-            # AnyIO keeps a task's last cancellation, on asyncio until the collector comes: without the handler's frames
-            # and without this call, which hold the request.
+            # AnyIO keeps a task's last cancellation, on asyncio for long: without the frames, which hold the request.
             cancelled.__traceback__ = None
             raise
+        except BaseExceptionGroup as group:  # Trio's: tasks of the handler were cancelled, one crashed over that
+            crash, rest = group.split(Exception)
+            if crash is not None:
+                self.finish_by(crash)
+            raise rest or group from None
         finally:
             self.connection.call_finished(self)
             del self
@@ -184,13 +188,7 @@ class ServerCall(ABC):
             self.abandon()
 
     def answer_fault(self, fault: CallFault, text: str, code: StatusCode | None = None) -> None:
-        """Answer a call that cannot be handed to its handler.
-
-        Args:
-            fault: Why.
-            text: The same in words.
-            code: The status, where it is not the one that ``fault`` has.
-        """
+        """Answer a call that cannot be handed to its handler; ``code`` where the status is not the one of ``fault``."""
         self.finish(code or _CODE_OF_FAULT[fault], text)
         self.connection.http2.stop_request(self.stream)
         self.connection.write_soon()
@@ -374,10 +372,9 @@ class StreamingCall(ServerCall):
             self.send_head()
         gzip = self._gzip and self.info.compress
         data = compress(message) if gzip else message
-        connection = self.connection
-        await connection.wait_writable(self.stream, self._writable)
-        connection.http2.send_data(self.stream, data, prefix=prefix(data, compressed=gzip))
-        connection.write_soon()
+        await self.connection.wait_writable(self.stream, self._writable)
+        self.connection.http2.send_data(self.stream, data, prefix=prefix(data, compressed=gzip))
+        self.connection.write_soon()
 
     def send_status(self, code: StatusCode, text: str = "") -> None:
         """End the response.
@@ -389,8 +386,7 @@ class StreamingCall(ServerCall):
             block = _OK if code is StatusCode.OK and not self.trailing else trailers(code, text, self.trailing)
             self.connection.http2.send_trailers(self.stream, block)
         else:
-            fields = trailers_only(code, text, self.trailing)
-            self.connection.http2.send_headers(self.stream, fields, end_stream=True)
+            self.connection.http2.send_headers(self.stream, trailers_only(code, text, self.trailing), end_stream=True)
         self.connection.http2.stop_request(self.stream)
 
 

@@ -10,10 +10,10 @@ import pytest
 from mm_plugin.exceptions import LocalProtocolError, StatusCode
 from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.grpc.errors import GRPCStatusError
-from mm_plugin.transport.grpc.handlers import CallInfo, Unary
+from mm_plugin.transport.grpc.handlers import CallInfo, Streaming, Unary
 from mm_plugin.transport.link import CallFault, FailureKind
 
-from .conftest import Serve
+from .conftest import PATH, BytesStream, Serve
 
 ECHO = "/test.Echo/Unary"
 
@@ -129,6 +129,34 @@ async def test_crash_of_a_handler(serve: Serve, caplog: pytest.LogCaptureFixture
         records = [record for record in caplog.records if record.exc_info]
         assert len(records) == 1
         assert "the secret" in caplog.text
+
+
+async def test_crash_while_cancelled(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """A task of a handler that crashes over its cancellation is logged; other calls of the connection go on."""
+    begun = anyio.Event()
+
+    async def crash(stream: BytesStream) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise ValueError(7)
+
+    async def work(stream: BytesStream) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(crash, stream)
+            await anyio.wait_all_tasks_blocked()
+            begun.set()
+            await anyio.sleep_forever()
+
+    async with serve({**handlers(), PATH: Streaming(work, bytes, bytes)}) as served, served.channel() as channel:
+        async with channel.open_stream(PATH, bytes, bytes):
+            await begun.wait()
+        with anyio.fail_after(5):
+            while "crashed" not in caplog.text:
+                await channel.unary(ECHO, b"", bytes)
+            assert await channel.unary(ECHO, b"lives", bytes) == b"lives"
+        assert f"{PATH} crashed" in caplog.text
+        assert "fault of ours" not in caplog.text
 
 
 async def test_wrong_response_type(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
