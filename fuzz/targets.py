@@ -259,8 +259,10 @@ def header_blocks(data: bytes) -> None:
 
 
 def _says_more_than_we_take(block: bytes) -> bool:
-    """Integers of more than four octets, which we refuse and hpack reads."""
-    return any(all(octet & 0x80 for octet in block[at : at + 4]) for at in range(len(block) - 3))
+    """Integers of more than four octets and more than two size updates, which we refuse and hpack reads."""
+    return sum(octet & 0xE0 == 0x20 for octet in block) > 2 or any(
+        all(octet & 0x80 for octet in block[at : at + 4]) for at in range(len(block) - 3)
+    )
 
 
 # -- gRPC -----------------------------------------------------------------------------------------------------

@@ -184,8 +184,10 @@ async def _respond(
     except Exception as error:  # noqa: BLE001 - an author's code may raise anything; it must not end the link
         ended = await _answer_failure(exchange, request, response, error, log_failure)
     except BaseException as error:
-        if anyio.current_effective_deadline() == -math.inf:
-            raise  # a cancellation, and not just one that the handler raised
+        if anyio.current_effective_deadline() == -math.inf:  # a cancellation, and not just one that the handler raised
+            # AnyIO keeps it in a cycle that only the collector ends: without the frames, which hold request and body.
+            error.__traceback__ = None
+            raise
         stray = RuntimeError(f"the handler raised {type(error).__name__}, which ends nothing here")
         stray.__cause__ = error
         ended = await _answer_failure(exchange, request, response, stray, log_failure)

@@ -142,6 +142,12 @@ class MessageQueue:
             self._credit = _dropped  # nobody sends any more; a call that gave its own method is set free
             self._bell.ring()
 
+    def drop(self, error: Exception) -> None:
+        """Forget what nobody will take any more: the stream is gone, and ``error`` is what a taker meets at once."""
+        self._reader = MessageReader(self._limit_octets)
+        self._ended = False  # a body that was complete is none any more
+        self.end(error)
+
     async def receive(self) -> bytes | None:
         """Wait for the next message; None once the body has ended well, and ever after.
 
@@ -149,7 +155,8 @@ class MessageQueue:
 
         Raises:
             FramingError: The body is broken or too large; raised again by later calls.
-            Exception: A copy of what ``end`` was given, after all that had arrived whole has been taken.
+            Exception: A copy of what ``end`` was given, after all that had arrived whole has been taken; or of what
+                ``drop`` was given.
         """
         await checkpoint_if_cancelled()
         while True:

@@ -333,6 +333,11 @@ class StreamingCall(ServerCall):
         """Have the handler, should it wait to send, look again."""
         self._writable.ring()
 
+    def cancel(self) -> None:
+        """Stop the handler, and hold nothing for it meanwhile: it may resist, and there may be many."""
+        self.incoming.drop(GRPCStatusError(StatusCode.CANCELLED, "the call was cancelled"))
+        super().cancel()
+
     def take_gzip(self) -> None:
         """Take note that the requests may be compressed."""
         self.incoming.gzip = True

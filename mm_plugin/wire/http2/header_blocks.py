@@ -21,6 +21,7 @@ __all__ = ("BlockDecoder", "encode")
 _STATIC: tuple[tuple[bytes, bytes], ...] = HeaderTable.STATIC_TABLE
 _FIRST_DYNAMIC = len(_STATIC) + 1
 _TABLE_OCTETS = 4096  # SETTINGS_HEADER_TABLE_SIZE: we leave it at its default
+_TABLE_UPDATES = 2  # the smallest size and the last: at most two make sense (RFC 7541, section 4.2)
 _CACHED_BLOCKS = 64  # a gRPC client repeats a handful
 _CACHED_OCTETS = 2048  # a longer block is decoded each time
 
@@ -65,7 +66,7 @@ class BlockDecoder:
             self._table = HeaderTable()
         table, entries, limit = self._table, self._table.dynamic_entries, self._list_octets
         fields: list[tuple[bytes, bytes]] = []
-        size, at, end = 0, 0, len(block)
+        size, at, end, updates = 0, 0, len(block), 0
         while at < end:
             octet = block[at]
             if octet & 0x80:  # indexed field
@@ -78,8 +79,11 @@ class BlockDecoder:
                     raise InvalidTableIndexError("index 0")
             elif octet & 0xE0 == 0x20:  # dynamic table size update
                 octets, at = _read_integer(block, at, 0x1F)
+                updates += 1
                 if fields or octets > _TABLE_OCTETS:
                     raise InvalidTableSizeError("table size update too large or not at the start")
+                if updates > _TABLE_UPDATES:
+                    raise InvalidTableSizeError("too many table size updates")
                 self._touched = True
                 table.maxsize = octets
                 continue
