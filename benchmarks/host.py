@@ -33,7 +33,9 @@ CODE = "from mm_plugin import Plugin, run_plugin\n\n\nclass P(Plugin):\n    pass
 
 async def hosting(backend: str, *, plugins: int = PLUGINS, deaths: int = DEATHS, cycles: int = CYCLES) -> list[Row]:
     """Measure the three marks."""
-    logging.getLogger("mm_plugin").setLevel(logging.CRITICAL)  # the deaths are on purpose
+    log = logging.getLogger("mm_plugin")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the deaths are on purpose
     folder = Path(tempfile.mkdtemp(prefix="host-benchmark-"))
     try:
         return [
@@ -42,6 +44,7 @@ async def hosting(backend: str, *, plugins: int = PLUGINS, deaths: int = DEATHS,
             *await _cycles(backend, folder, cycles),
         ]
     finally:
+        log.setLevel(level)
         shutil.rmtree(folder)
 
 

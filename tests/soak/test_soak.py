@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections import Counter
@@ -56,7 +57,9 @@ async def test_waits_without_credit_at_the_channel() -> None:
 
 async def test_many_plugins(anyio_backend: str) -> None:
     """Plugins start at once, deaths are noticed, and lives leave nothing behind; `make soak` has this, too."""
+    level = logging.getLogger("mm_plugin").level
     rows = await hosting(anyio_backend, plugins=3, deaths=2, cycles=8)
+    assert logging.getLogger("mm_plugin").level == level, "other tests look at the log"
     left = [row for row in rows if "left by" in row.what]
     assert len(left) == 3
     assert [row for row in left if not holds(row)] == []
