@@ -21,7 +21,7 @@ from mm_plugin.types import JSONObject, JSONValue
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ("fill_message", "json_of", "parse_object")
+__all__ = ("fill_message", "json_of", "parse_object", "parse_strings")
 
 _Message = TypeVar("_Message", bound="Message")
 
@@ -44,14 +44,31 @@ def parse_object(octets: bytes) -> JSONObject:
         ValueError: It is no JSON, no object, nested too deeply, or holds a number that is not finite or half of a
             character.
     """
+    value = _parse(octets)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, found {type(value).__name__}")  # noqa: TRY004 - of its content
+    return cast("JSONObject", value)
+
+
+def parse_strings(octets: bytes) -> list[str]:
+    """Return a JSON array of strings.
+
+    Raises:
+        ValueError: It is no JSON, or something else.
+    """
+    value = _parse(octets)
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in cast("list[object]", value)):
+        raise ValueError("expected an array of strings")
+    return cast("list[str]", value)
+
+
+def _parse(octets: bytes) -> object:
     try:
         value: object = json.loads(octets)
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # refuses what is not finite, and surrogates
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object, found {type(value).__name__}")  # noqa: TRY004 - of its content
-    return cast("JSONObject", value)
+    return value
 
 
 def json_of(message: Message) -> dict[str, JSONValue]:

@@ -1,4 +1,4 @@
-"""REST for what goes beyond posts and channels: pictures, emoji, public links, what was read and what was sent.
+"""REST for what goes beyond posts: direct channels, pictures, emoji, public links, what was read, what was sent.
 
 Layer:  devserver, beside ``rest``, which serves these routes; on Mattermost's own v4 paths, but for the outbox.
 See:    https://api.mattermost.com
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from mm_plugin import limits
 from mm_plugin.devserver.api_emoji import create_emoji, delete_emoji
 from mm_plugin.devserver.errors import denied, failed, invalid
-from mm_plugin.devserver.json_forms import json_of, parse_object
+from mm_plugin.devserver.json_forms import json_of, parse_object, parse_strings
 from mm_plugin.devserver.outbox import OutboxKind
 from mm_plugin.devserver.outgoing import send
 from mm_plugin.devserver.pictures import format_of
@@ -130,6 +130,29 @@ async def _public_file(call: Call) -> Response:
     return Response(await call.api.get_file(file_id), media_type=info.mime_type, headers=headers)
 
 
+async def _ids(call: Call) -> list[str]:
+    try:
+        return parse_strings(await call.octets(limits.devserver_body_octets))
+    except ValueError as error:
+        text = f"The body must be a JSON array of users' ids: {error}."
+        raise invalid("api.context.invalid_body_param.app_error", text) from None
+
+
+async def _create_direct(call: Call) -> Response:
+    """Return the channel of two users, one of whom asks; how somebody writes to a bot."""
+    user_ids = await _ids(call)
+    if len(user_ids) != 2:
+        raise invalid("api.context.invalid_body_param.app_error", "The body must be the ids of two users.")
+    if call.user_id not in user_ids:
+        raise denied("Only one of the two may do that.")
+    return JSONResponse(json_of(await call.api.get_direct_channel(*user_ids)), 201)
+
+
+async def _create_group(call: Call) -> Response:
+    """Return the channel of three to eight users; whoever asks is one of them, named or not."""
+    return JSONResponse(json_of(await call.api.get_group_channel([*await _ids(call), call.user_id])), 201)
+
+
 async def _view_channel(call: Call) -> Response:
     await call.check_self(call.path("user_id"))
     channel = await call.api.get_channel(str((await call.json()).get("channel_id", "")))
@@ -192,6 +215,8 @@ MORE_ROUTES = (
     RESTRoute("GET", "/api/v4/emoji/{emoji_id}/image", _emoji_image),
     RESTRoute("DELETE", "/api/v4/emoji/{emoji_id}", _delete_emoji),
     RESTRoute("GET", "/files/{file_id}/public", _public_file, public=True),
+    RESTRoute("POST", "/api/v4/channels/direct", _create_direct),
+    RESTRoute("POST", "/api/v4/channels/group", _create_group),
     RESTRoute("POST", "/api/v4/channels/members/{user_id}/view", _view_channel),
     RESTRoute("POST", "/api/v4/actions/dialogs/submit", _submit_dialog),
     RESTRoute("GET", "/api/v4/devserver/outbox", _outbox),

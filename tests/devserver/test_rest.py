@@ -184,6 +184,31 @@ async def test_a_post_from_birth_to_deletion() -> None:
         assert is_error(await site.ada.get(f"/posts/{post['id']}"), 404, "app.post.get.app_error")
 
 
+async def test_a_channel_of_ones_own_with_others() -> None:
+    """Whoever asks gets the channel with one other user, or with a group, made where there is none, and may post."""
+    async with open_site() as site:
+        users = site.world.seed.users
+        ada, bob, admin = users["ada"].id, users["bob"].id, users["admin"].id
+        made = await site.ada.post("/channels/direct", json=[ada, bob])
+        channel = made.json()
+        assert (made.status_code, channel["type"], set(channel["name"].split("__"))) == (201, "D", {ada, bob})
+        assert (await site.ada.post("/channels/direct", json=[bob, ada])).json()["id"] == channel["id"]
+        posted = await site.ada.post("/posts", json={"channel_id": channel["id"], "message": "hej"})
+        assert posted.status_code == 201
+        group = await site.ada.post("/channels/group", json=[bob, admin])
+        assert (group.status_code, group.json()["type"]) == (201, "G")
+        assert (await site.ada.get(f"/channels/{group.json()['id']}")).status_code == 200
+        few = await site.ada.post("/channels/group", json=[bob])
+        assert is_error(few, 400, "api.channel.create_group.bad_size.app_error")
+        for body in ({"a": ada}, [ada], [ada, 5], [ada, bob, admin]):
+            wrong = await site.ada.post("/channels/direct", json=body)
+            assert is_error(wrong, 400, "api.context.invalid_body_param.app_error")
+        others = await site.ada.post("/channels/direct", json=[bob, admin])
+        assert is_error(others, 403, "api.context.permissions.app_error")
+        nobody = await site.ada.post("/channels/direct", json=[ada, "x" * 26])
+        assert is_error(nobody, 404, "app.user.missing_account.const")
+
+
 async def test_refused_posts() -> None:
     """A rejection, a channel that is not the user's, bad JSON, a body too long: each is said in the server's form."""
     async with open_site() as site:
