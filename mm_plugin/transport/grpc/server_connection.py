@@ -311,7 +311,10 @@ class ServerConnection(Engine):
 
 
 def _peer_of(byte_stream: ByteStream) -> str:
-    address = cast("object", byte_stream.extra(SocketAttribute.remote_address, None))  # noqa: S610 - AnyIO's
+    try:
+        address = cast("object", byte_stream.extra(SocketAttribute.remote_address, None))  # noqa: S610 - AnyIO's
+    except OSError:
+        return "gone"  # it has reset the connection before we took it
     if isinstance(address, tuple):
         host, port = cast("tuple[object, ...]", address)[:2]
         return f"{host}:{port}"
