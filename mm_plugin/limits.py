@@ -16,6 +16,8 @@ http_body_pieces = 2
 http_server_pieces = 4
 #: Browsers' connections that wait to be accepted by the gateway; beyond it each waits seconds to try again.
 http_server_backlog = 1_024
+#: One WebSocket message that the HTTP server puts together; what an app takes may be less.
+http_server_websocket_octets = 64 * 1024
 #: Worker threads for blocking HTTP handlers and mounted WSGI apps; apart from those of hooks, which a slow client
 #: must not hold up.
 http_threads = 32
@@ -280,6 +282,14 @@ devserver_form_octets = 128 * 1024 * 1024
 devserver_ephemeral_posts = 60
 #: Mails, pushes, events and the like that are kept to be looked at, of each kind.
 devserver_outbox_entries = 500
+#: Events and replies that wait for one WebSocket client before it counts as gone, as on the server.
+devserver_websocket_queue = 256
+#: Longest message of a WebSocket client, as on the server.
+devserver_websocket_message_octets = 8 * 1024
+#: How long a WebSocket client may take to say who it is, as on the server.
+devserver_websocket_sign_in_s = 5.0
+#: Messages of one WebSocket client that wait for plugins before no more is read of it, as on the server.
+devserver_websocket_told_messages = 10
 #: Longest picture of a user, team or emoji; they are shown small.
 devserver_picture_octets = 4 * 1024 * 1024
 #: How long a trigger id opens a dialog, as on the server.

@@ -154,6 +154,7 @@ class ChannelsHandler(APIBase):
         if not await self._store.channel_members.insert(member):
             return await self.get_channel_member(channel_id, user_id)
         self._app.events.tell(HookName.UserHasJoinedChannel, channel_member=member)
+        await self._app.client_events.user_added(user_id, channel)
         return member
 
     async def add_user_to_channel(
@@ -172,6 +173,7 @@ class ChannelsHandler(APIBase):
         await self._store.channel_members.delete("channel_id = ? AND user_id = ?", channel_id, user_id)
         await self._store.put_document(_left_name(channel_id, user_id), {})
         self._app.events.tell(HookName.UserHasLeftChannel, channel_member=member)
+        await self._app.client_events.user_removed(user_id, channel_id)
 
     async def get_channel_member(self, channel_id: str, user_id: str) -> ChannelMember:
         """Return a membership."""

@@ -1,4 +1,7 @@
-"""What plugins send into the world: events, dialogs, mails, pushes, audit records. All of it goes into the outbox."""
+"""What plugins send into the world: events, dialogs, mails, pushes, audit records. All of it goes into the outbox.
+
+Events also go to the clients that are connected.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from mm_plugin.devserver.api_base import APIBase, needed
+from mm_plugin.devserver.clients import Audience
 from mm_plugin.devserver.errors import invalid
 from mm_plugin.devserver.json_forms import json_of
 from mm_plugin.devserver.outbox import OutboxKind
@@ -14,11 +18,11 @@ from mm_plugin.hooks.names import HookName
 from mm_plugin.messages.dialogs import OpenDialogRequest
 from mm_plugin.messages.helpers import new_id, now_ms
 from mm_plugin.messages.notifications import PushNotification
+from mm_plugin.messages.websocket import WebsocketBroadcast
 
 if TYPE_CHECKING:
     from mm_plugin.messages.audit import AuditRecord
     from mm_plugin.messages.plugins import PluginClusterEvent, PluginClusterEventSendOptions
-    from mm_plugin.messages.websocket import WebsocketBroadcast
     from mm_plugin.types import JSONValue
 
 __all__ = ("EventsHandler",)
@@ -32,13 +36,23 @@ class EventsHandler(APIBase):
     async def publish_websocket_event(
         self, event: str, payload: Mapping[str, JSONValue] | None, broadcast: WebsocketBroadcast | None
     ) -> None:
-        """Send an event to clients, under the name that they see it by."""
+        """Send an event to clients, under the name that they see it by; the outbox has it, too."""
+        sent_to = broadcast or WebsocketBroadcast()
         content: dict[str, JSONValue] = {
             "event": f"custom_{self._plugin_id}_{event}",
             "data": dict(payload or {}),
             "broadcast": {} if broadcast is None else json_of(broadcast),
         }
         await self._send(OutboxKind.WEBSOCKET, content)
+        audience = Audience(
+            user_id=sent_to.user_id,
+            channel_id=sent_to.channel_id,
+            team_id=sent_to.team_id,
+            omit_users=frozenset(sent_to.omit_users),
+            # Without the flag the server takes no notice of the connection (reference of the Go host, section 3).
+            omit_connection_id=sent_to.connection_id if sent_to.omit_connection_id else "",
+        )
+        await self._app.clients.publish(f"custom_{self._plugin_id}_{event}", payload or {}, audience)
 
     async def publish_plugin_cluster_event(
         self, event: PluginClusterEvent | None, *, opts: PluginClusterEventSendOptions | None = None

@@ -87,11 +87,11 @@ class PostsHandler(APIBase):
 
     async def update_ephemeral_post(self, user_id: str, post: Post | None) -> Post:
         """Show a changed post to one user."""
-        return await self.send_ephemeral_post(user_id, post)
+        return await self._app.ephemeral.show(user_id, needed(post, "post"), event="post_edited")
 
     async def delete_ephemeral_post(self, user_id: str, post_id: str) -> None:
         """Take a post away from one user's screen."""
-        self._app.ephemeral.remove(user_id, post_id)
+        await self._app.ephemeral.remove(user_id, post_id)
 
     # -- reactions --------------------------------------------------------------------------------------------
 
@@ -113,17 +113,19 @@ class PostsHandler(APIBase):
         if await self._store.reactions.insert(new):
             await self._note_reactions(post.id)
             self._app.events.tell(HookName.ReactionHasBeenAdded, reaction=new)
+            await self._app.client_events.reacted("reaction_added", new, post.channel_id)
         return new
 
     async def remove_reaction(self, reaction: Reaction | None) -> None:
         """Remove a reaction; one that is not there is no error."""
         self._app.events.check_room()
         old = needed(reaction, "reaction")
-        await self.get_post(old.post_id)
+        post = await self.get_post(old.post_id)
         where = "post_id = ? AND user_id = ? AND emoji_name = ?"
         if await self._store.reactions.delete(where, old.post_id, old.user_id, old.emoji_name):
             await self._note_reactions(old.post_id)
             self._app.events.tell(HookName.ReactionHasBeenRemoved, reaction=old)
+            await self._app.client_events.reacted("reaction_removed", old, post.channel_id)
 
     async def get_reactions(self, post_id: str) -> list[Reaction]:
         """Return a post's reactions."""

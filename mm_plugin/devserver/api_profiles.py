@@ -58,6 +58,7 @@ class ProfilesHandler(APIBase):
         await self._store.statuses.put(new)
         event: dict[str, str] = {"event": "status_change", "user_id": new.user_id, "status": new.status}
         await self._store.outbox.put(OutboxKind.WEBSOCKET, event)
+        await self._app.client_events.status_changed(new)
         return new
 
     async def _current(self, user_id: str) -> Status | None:
@@ -124,7 +125,7 @@ class ProfilesHandler(APIBase):
     # -- typing -----------------------------------------------------------------------------------------------
 
     async def publish_user_typing(self, user_id: str, channel_id: str, parent_id: str = "") -> None:
-        """Tell a channel's clients that a user types: the event goes into the outbox."""
+        """Tell a channel's clients that a user types; the outbox has the event, too."""
         await self._store.outbox.put(
             OutboxKind.WEBSOCKET,
             {
@@ -134,6 +135,7 @@ class ProfilesHandler(APIBase):
             },
             plugin_id=self._plugin_id,
         )
+        await self._app.client_events.typing(user_id, channel_id, parent_id)
 
 
 def _before(user_id: str) -> str:

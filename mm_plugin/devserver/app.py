@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mm_plugin.devserver.accounts import Accounts
+from mm_plugin.devserver.client_events import ClientEvents
+from mm_plugin.devserver.clients import Clients
 from mm_plugin.devserver.configuration import Configuration
 from mm_plugin.devserver.ephemeral import EphemeralPosts
 from mm_plugin.devserver.events import Events
@@ -42,9 +44,11 @@ class App:
         self.site_url = ""
         self.events = Events(host, tasks)
         self.accounts = Accounts(store, host, self.events)
-        self.posting = Posting(store, host, self.events)
+        self.clients = Clients(store, self.accounts.session_of)
+        self.client_events = ClientEvents(self.clients, store)
+        self.posting = Posting(store, host, self.events, self.client_events)
         self.filing = Filing(store, host)
-        self.ephemeral = EphemeralPosts(store)
+        self.ephemeral = EphemeralPosts(store, self.client_events)
         self.commands = SlashCommands(store, host, self.posting, self.ephemeral)
         self.plugins = PluginControl(host, self.commands)
         self.configuration = Configuration(self)

@@ -22,6 +22,7 @@ from mm_plugin.messages.posts import Post
 
 if TYPE_CHECKING:
     from mm_plugin._proto.hooks_message_pb2 import MessageWillBeUpdatedResponse
+    from mm_plugin.devserver.client_events import ClientEvents
     from mm_plugin.devserver.events import Events
     from mm_plugin.devserver.store import Store
     from mm_plugin.host.host import Host
@@ -33,10 +34,11 @@ __all__ = ("Posting",)
 class Posting:
     """The way of a post into a channel, and out of it."""
 
-    def __init__(self, store: Store, host: Host, events: Events) -> None:
+    def __init__(self, store: Store, host: Host, events: Events, client_events: ClientEvents) -> None:
         self._store = store
         self._host = host
         self._events = events
+        self._client_events = client_events
 
     async def get(self, post_id: str) -> Post:
         """Return a post.
@@ -85,6 +87,7 @@ class Posting:
                 await self._store.posts.change(lambda root: _count_reply(root, post), post.root_id)
             await count_new_post(self._store, post)
             await attach_files(self._store, post)
+            await self._client_events.posted(post)
         self._events.tell(HookName.MessageHasBeenPosted, context=context, post=post)
         return post
 
@@ -110,6 +113,7 @@ class Posting:
         new.update_at = now_ms()
         new.edit_at = new.update_at if new.message != old.message else old.edit_at
         await self._store.posts.put(new)
+        await self._client_events.post_changed("post_edited", new)
         self._events.tell(HookName.MessageHasBeenUpdated, context=context, new_post=new, old_post=old)
         return new
 
@@ -130,6 +134,8 @@ class Posting:
         for reply in await self._store.posts.find("root_id = ? AND delete_at = 0", post_id):
             await self._store.posts.change(mark, reply.id)
         deleted = await self._store.posts.change(mark, post_id)
+        if deleted is not None:
+            await self._client_events.post_changed("post_deleted", deleted)
         self._events.tell(HookName.MessageHasBeenDeleted, context=context, post=deleted)
 
     async def _check(self, draft: Post) -> None:

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from mm_plugin.devserver.api_posts import post_list
 from mm_plugin.devserver.api_server import SERVER_VERSION, manifest_message, plugin_status
 from mm_plugin.devserver.custom_commands import execute
-from mm_plugin.devserver.errors import denied, failed
+from mm_plugin.devserver.errors import denied, failed, invalid
 from mm_plugin.devserver.json_forms import fill_message, json_of
 from mm_plugin.devserver.rest_files import readable_file, send_file, upload_file
 from mm_plugin.devserver.rest_more import MORE_ROUTES
 from mm_plugin.devserver.rest_request import COOKIE, Call, answer_unknown, error_response
+from mm_plugin.devserver.websocket import serve_client
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.messages.commands import CommandArgs
 from mm_plugin.messages.posts import Post
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
     from starlette.requests import Request
+    from starlette.websockets import WebSocket
 
     from mm_plugin.devserver.app import App
 
@@ -65,8 +67,13 @@ def rest_app(app: App) -> Starlette:
 
         return Route(f"{prefix}{path}", endpoint, methods=[method])
 
+    async def connect(websocket: WebSocket) -> None:
+        await serve_client(app, websocket)
+
     return Starlette(
         routes=[
+            WebSocketRoute("/api/v4/websocket", connect),
+            route("GET", "/websocket", _no_upgrade, public=True),
             route("GET", "/system/ping", _ping, public=True),
             route("POST", "/users/login", _log_in, public=True),
             route("POST", "/users/logout", _log_out),
@@ -123,6 +130,11 @@ def _ok() -> Response:
 
 async def _ping(_call: Call) -> Response:
     return _ok()
+
+
+async def _no_upgrade(_call: Call) -> Response:
+    text = "This path speaks WebSocket: connect with ws:// and the headers of RFC 6455."
+    raise invalid("api.web_socket.connect.upgrade.app_error", text, "connect")
 
 
 async def _log_in(call: Call) -> Response:

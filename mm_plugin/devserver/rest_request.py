@@ -22,14 +22,14 @@ from mm_plugin.messages.errors import app_error_of
 from mm_plugin.messages.helpers import new_id
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
 
     from mm_plugin.devserver.app import App
     from mm_plugin.exceptions import PluginAPIError
     from mm_plugin.messages.users import Session
-    from mm_plugin.types import JSONObject
+    from mm_plugin.types import JSONObject, JSONValue
 
-__all__ = ("COOKIE", "Body", "Call", "answer_unknown", "error_response")
+__all__ = ("COOKIE", "Body", "Call", "answer_unknown", "context_of", "error_json", "error_response", "token_of")
 
 COOKIE = "MMAUTHTOKEN"
 
@@ -91,11 +91,8 @@ class Call:
 
     @property
     def token(self) -> str:
-        """What claims to be a session's token: ``Authorization: Bearer …``, or the cookie MMAUTHTOKEN."""
-        scheme, _, token = self._request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() in {"bearer", "token"}:
-            return token.strip()
-        return self._request.cookies.get(COOKIE, "")
+        """What claims to be a session's token."""
+        return token_of(self._request)
 
     async def sign_in(self) -> None:
         """Find the session that the request belongs to.
@@ -122,15 +119,7 @@ class Call:
     @property
     def context(self) -> HookContext:
         """For whom hooks are called."""
-        session, headers, client = self._session, self._request.headers, self._request.client
-        return HookContext(
-            user_id=session.user_id if session else "",
-            session_id=session.id if session else "",
-            request_id=self.request_id,
-            ip_address=client.host if client else "",
-            accept_language=headers.get("accept-language", ""),
-            user_agent=headers.get("user-agent", ""),
-        )
+        return context_of(self._request, self._session, self.request_id)
 
     def path(self, name: str) -> str:
         """Return a parameter of the path; ``me`` stands for the user who asks."""
@@ -216,17 +205,42 @@ class Call:
             raise denied("You do not have the appropriate permissions.")
 
 
-def error_response(error: PluginAPIError, request_id: str = "") -> JSONResponse:
+def token_of(connection: HTTPConnection) -> str:
+    """Return what claims to be a session's token: ``Authorization: Bearer …``, or the cookie MMAUTHTOKEN."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() in {"bearer", "token"}:
+        return token.strip()
+    return connection.cookies.get(COOKIE, "")
+
+
+def context_of(connection: HTTPConnection, session: Session | None, request_id: str = "") -> HookContext:
+    """Return for whom hooks are called on behalf of a request or WebSocket."""
+    headers, client = connection.headers, connection.client
+    return HookContext(
+        user_id=session.user_id if session else "",
+        session_id=session.id if session else "",
+        request_id=request_id,
+        ip_address=client.host if client else "",
+        accept_language=headers.get("accept-language", ""),
+        user_agent=headers.get("user-agent", ""),
+    )
+
+
+def error_json(error: PluginAPIError, request_id: str = "") -> dict[str, JSONValue]:
     """Return an error as Mattermost writes it."""
     message = app_error_of(error)
-    body = {
+    return {
         "id": message.id,
         "message": message.message or message.id,
         "detailed_error": message.detailed_error,
         "request_id": message.request_id or request_id,
         "status_code": message.status_code,
     }
-    return JSONResponse(body, status_code=message.status_code)
+
+
+def error_response(error: PluginAPIError, request_id: str = "") -> JSONResponse:
+    """Return an error as the response to a request."""
+    return JSONResponse(error_json(error, request_id), status_code=app_error_of(error).status_code)
 
 
 async def answer_unknown(request: Request, _error: Exception) -> JSONResponse:

@@ -136,7 +136,10 @@ async def open_door(app: App, host: str, port: int) -> AsyncGenerator[str]:
     """Serve REST and the gateway over HTTP while the context is open; see ``open_doorway``."""
     async with open_doorway(_asgi_app(app), host, port) as url:
         app.site_url = url
-        yield url
+        try:
+            yield url
+        finally:
+            app.clients.end_all()
 
 
 @asynccontextmanager

@@ -88,6 +88,7 @@ async def serve_http_app(
     config.errorlog = _server_log()
     config.include_server_header = False
     config.max_app_queue_size = limits.http_server_pieces
+    config.websocket_max_message_size = limits.http_server_websocket_octets
     config.h2_max_concurrent_streams = limits.http2_concurrent_streams
     # Only what our own cancelling does not reach; after it hypercorn cancels by itself.
     config.graceful_timeout = grace_s + limits.cleanup_s
@@ -140,6 +141,10 @@ class _Requests:
             return
         from mm_plugin.host.http2_streams import stream_of
 
+        if scope["type"] == "websocket":
+            from mm_plugin.host.websocket_streams import add_cutter
+
+            add_cutter(scope, send)
         stream = stream_of(scope)
         with anyio.CancelScope() as request:
             self._running.add(request)
