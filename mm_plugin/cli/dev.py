@@ -21,6 +21,7 @@ from mm_plugin.cli.hints import hints, server_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
 from mm_plugin.cli.plugin_settings import hinting, read_settings, unknown_settings
+from mm_plugin.cli.slow_start import SlowStarts, open_slow_starts
 from mm_plugin.cli.tour import PLUGIN_ID, run_tour
 from mm_plugin.devserver.reload import Reload, Reloader
 from mm_plugin.devserver.server import open_devserver
@@ -86,6 +87,7 @@ class _Dev:
         self._output = Output(as_json=options.as_json)
         self._log = HeldLog()
         self._hinted = False
+        self._starts: SlowStarts | None = None
 
     async def run(self) -> int:
         """Run until cancelled, or to the end that was asked for."""
@@ -98,6 +100,7 @@ class _Dev:
             return complain(f"--tour shows {PLUGIN_ID} (examples/guard), but {options.path} holds {manifest.id}")
         self._log.install()
         async with AsyncExitStack() as stack:
+            self._starts = await stack.enter_async_context(open_slow_starts(self._tell_slow_start))
             changes: Changes | None = None
             if options.reload and not options.once:
                 ignored = () if options.state is None else (options.state,)
@@ -158,3 +161,9 @@ class _Dev:
         self._log.follow(plugin)
         self._output.state(plugin)
         self._output.installing(plugin)
+        if self._starts is not None:
+            self._starts.follow(plugin)
+
+    def _tell_slow_start(self, plugin: RunningPlugin, seconds: float) -> None:
+        self._output.say(f"The plugin has been starting for {seconds:.0f} s; what it logs from its start on:")
+        self._log.let_go(plugin.id)

@@ -1,4 +1,4 @@
-"""Hold back what a plugin writes while it starts, so that a failed start shows it once and readably.
+"""Hold back what a plugin writes while it starts, so that a start which soon fails shows it once and readably.
 
 Layer:  cli, over logging.
 """
@@ -48,5 +48,9 @@ class HeldLog(logging.Filter):
             case PluginState.FAILED_TO_START:
                 self._held.pop(plugin.id, None)
             case _:
-                for record in self._held.pop(plugin.id, ()):
-                    logging.getLogger().handle(record)
+                self.let_go(plugin.id)
+
+    def let_go(self, plugin_id: str) -> None:
+        """Show what is held back of a plugin, and what it writes from now on."""
+        for record in self._held.pop(plugin_id, ()):
+            logging.getLogger().handle(record)

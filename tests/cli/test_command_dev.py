@@ -39,6 +39,17 @@ class Hanging(Plugin):
 
 run_plugin(Hanging)
 """
+SLOW = """
+import anyio
+from mm_plugin import Plugin, run_plugin
+
+class Slow(Plugin):
+    async def on_activate(self):
+        self.logger.info("waiting for the database")
+        await anyio.sleep_forever()
+
+run_plugin(Slow)
+"""
 REFUSING = """
 from mm_plugin import Plugin, run_plugin
 
@@ -100,6 +111,19 @@ def test_ctrl_c_stops_in_good_order(backend: str, tmp_path: Path) -> None:
     assert process.returncode == 0, errors
     assert "deactivated" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_start_that_takes_long_says_so(backend: str, tmp_path: Path) -> None:
+    """Long before its deadline the command tells that the plugin still starts, and shows what it has logged."""
+    write_plugin(tmp_path, SLOW)
+    with running("dev", tmp_path, "--port", "0", "--backend", backend) as process:
+        read_until(process, "has been starting for")
+        assert process.stderr is not None
+        assert any("waiting for the database" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
 
 
 def test_ctrl_c_stops_in_good_order_with_a_stream_open() -> None:
