@@ -72,6 +72,8 @@ class _Attempt:
 class GRPCChannel:
     """Calls to one server; an async context manager that owns the connection's tasks. Any number of tasks may call.
 
+    Cancelling the scope around the context closes the channel at once, also for callers who are shielded.
+
     Args:
         connect: Opens a byte stream to the server; ``addresses.connector_to`` makes one from a target's text.
         authority: The ``:authority`` of requests.
@@ -102,6 +104,7 @@ class GRPCChannel:
         self._attempt: _Attempt | None = None
         self._reached = False
         self._failures = 0  # attempts in a row
+        self._pause_end = 0.0  # when the next attempt may begin
         self._failure_text = ""
         self._closed = True
 
@@ -111,6 +114,7 @@ class GRPCChannel:
         self._checkpoint_if_cancelled = backend.checkpoint_if_cancelled
         self._now = backend.current_time
         self._closed = False
+        self._tasks.start_soon(self._close_when_cancelled)
         return self
 
     async def __aexit__(
@@ -281,11 +285,12 @@ class GRPCChannel:
     async def _connect(self, attempt: _Attempt) -> None:
         try:
             if self._reached and self._failures:
-                pause_s = limits.api_reconnect_backoff_s * 2 ** min(self._failures - 1, 16)
-                await anyio.sleep(min(pause_s, limits.api_reconnect_backoff_max_s))
+                await anyio.sleep_until(self._pause_end)
             byte_stream = await self._open_byte_stream()
         except Exception as error:  # noqa: BLE001 - whatever connecting raises, the calls that wait are told
             attempt.error = error
+            pause_s = limits.api_reconnect_backoff_s * 2 ** min(self._failures, 16)
+            self._pause_end = self._now() + min(pause_s, limits.api_reconnect_backoff_max_s)
             self._failures += 1
             self._failure_text = f"the server cannot be reached: {error}"
             return
@@ -306,6 +311,13 @@ class GRPCChannel:
                 await self._connect(attempt)
             finally:
                 self._connecting.discard(scope)
+
+    async def _close_when_cancelled(self) -> None:
+        """Close as soon as the context is cancelled from outside: no connection that is opened then would live."""
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.close()
 
     def _late(self) -> GRPCStatusError:
         """Return what a call fails with that has not even been sent before its deadline."""

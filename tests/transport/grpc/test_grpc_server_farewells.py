@@ -182,6 +182,36 @@ async def test_reconnects_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -
     assert all(pause >= least for pause, least in zip(pauses, (0.02, 0.04, 0.08, 0.08, 0.08), strict=True))
 
 
+async def test_a_pause_begins_with_the_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls when the pause after the last attempt is over anyway waits for no other."""
+    monkeypatch.setattr(limits, "api_reconnect_backoff_s", 0.01)
+    servers = Servers(serve_well, greet=True)
+    refuse = False
+
+    async def connect() -> ByteStream:
+        if refuse:
+            raise ConnectionRefusedError("not now")
+        return await servers.connect()
+
+    async with servers.tasks:
+        async with GRPCChannel(connect) as channel:
+            assert await unary(channel) == b"good"
+            refuse = True
+            await servers.connections[0]._byte_stream.aclose()
+            while channel.connected:
+                await anyio.lowlevel.checkpoint()
+            assert "not now" in str(await failure(channel, deadline=anyio.current_time() + 0.05))
+            while channel._attempt is not None:
+                await anyio.lowlevel.checkpoint()
+            await anyio.sleep_until(channel._pause_end)
+            refuse = False
+            monkeypatch.setattr(limits, "api_reconnect_backoff_s", 1_000)
+            monkeypatch.setattr(limits, "api_reconnect_backoff_max_s", 1_000)
+            with anyio.fail_after(5):
+                assert await unary(channel) == b"good"
+        servers.tasks.cancel_scope.cancel()
+
+
 async def test_reset_at_the_deadline() -> None:
     """A server that cancels the call since its deadline has passed may be faster than our own watch of it."""
     deadline = 0.0

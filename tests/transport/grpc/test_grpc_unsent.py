@@ -12,7 +12,7 @@ from mm_plugin.transport.grpc.channel import GRPCChannel
 from mm_plugin.transport.link import FailureKind
 from tests.wire.http2.raw_frames import HEADERS, RST_STREAM
 
-from .fake_servers import CALL, channel_to, failure, serve_well, unary
+from .fake_servers import CALL, Servers, channel_to, failure, serve_well, unary
 
 
 async def call_unary(channel: GRPCChannel) -> None:
@@ -57,3 +57,22 @@ async def test_a_channel_that_is_not_open() -> None:
         async with channel:
             assert await unary(channel) == b"good"
         assert (await failure(channel)).kind is FailureKind.UNREACHABLE
+
+
+@pytest.mark.parametrize("connected", [False, True])
+async def test_a_channel_whose_owner_is_cancelled(connected: bool) -> None:
+    """A shielded caller learns at once that the channel is closed: a connection opened now would not live."""
+    servers = Servers(serve_well, greet=True)
+    async with servers.tasks:
+        with anyio.CancelScope() as owner:
+            async with GRPCChannel(servers.connect) as channel:
+                if connected:
+                    assert await unary(channel) == b"good"
+                owner.cancel()
+                with anyio.CancelScope(shield=True), anyio.fail_after(5):
+                    await anyio.wait_all_tasks_blocked()
+                    error = await failure(channel)
+                    assert (error.code, error.kind) == (StatusCode.UNAVAILABLE, FailureKind.UNREACHABLE)
+        assert owner.cancel_called
+        assert len(servers.connections) == connected
+        servers.tasks.cancel_scope.cancel()
