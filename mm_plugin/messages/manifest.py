@@ -33,6 +33,7 @@ _ID = re.compile(r"[a-zA-Z0-9_.-]{3,190}")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _RUNTIMES = ("", "go", "python")
 _DEPENDENCY_MODES = ("", "system", "venv", "bundled")
+_SETTING_TYPES = ("bool", "custom", "dropdown", "generated", "longtext", "number", "radio", "text", "username")
 #: The fields that the server knows, by section; what is inside settings_schema, webapp and props is the author's.
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "": (
@@ -96,7 +97,7 @@ class Manifest:
         server: None where the plugin has no server side.
         settings_schema: The System Console's settings, kept as they are.
         props: Free values, kept as they are.
-        warnings: One sentence for each field that is unknown, and so ignored.
+        warnings: One sentence for each field that is unknown, and so ignored, and for each setting of unknown type.
     """
 
     id: str
@@ -183,7 +184,7 @@ def parse_manifest(octets: bytes, *, where: str = FILE_NAME) -> Manifest:
         server=_server(root.section("server")),
         settings_schema=_settings_schema(root),
         props=root.mapping("props"),
-        warnings=tuple(_unknown_fields(root)),
+        warnings=(*_unknown_fields(root), *_unknown_types(root.section("settings_schema"))),
     )
 
 
@@ -195,6 +196,19 @@ def _unknown_fields(section: _Section) -> Iterator[str]:
         elif f"{section.path}.{name}".lstrip(".") in FIELDS:
             inner = section.section(name)
             yield from () if inner is None else _unknown_fields(inner)
+
+
+def _unknown_types(schema: _Section | None) -> Iterator[str]:
+    """Say of each setting whose type there is not what it may be; the server refuses such a manifest."""
+    if schema is None:
+        return
+    for number, setting in enumerate(schema.sequence("settings"), 1):
+        kind = cast("dict[str, object]", setting).get("type") or _SETTING_TYPES[0]
+        if kind not in _SETTING_TYPES:
+            yield (
+                f"{schema.place('settings')}: setting {number} has type {kind!r}, which a server "
+                f"refuses; expected one of {', '.join(_SETTING_TYPES)}"
+            )
 
 
 def _meant(path: str, name: str) -> str:

@@ -101,6 +101,14 @@ manifest_case("a version is none", '{"id": "x.y", "name": "x", "version": "1"}')
 manifest_case("server names no program", '{"id": "x.y", "name": "x", "server": {"runtime": "go"}}')
 
 
+@case("a setting's type is none")
+async def _unknown_type(folder: Path) -> str:
+    manifest = parse_manifest(
+        b'{"id": "x.y", "name": "x", "settings_schema": {"settings": [{"key": "k", "type": "numbr"}]}}'
+    )
+    return " ".join(manifest.warnings)
+
+
 @case("a field that there is not")
 async def _unknown_field(folder: Path) -> str:
     manifest = parse_manifest(b'{"id": "x.y", "name": "x", "server": {"executable": "x", "runtme": "go"}}')

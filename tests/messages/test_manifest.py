@@ -205,6 +205,15 @@ def test_unknown_fields_are_told(fields: dict[str, object], warnings: list[str])
     assert all(told.endswith(wanted) for told, wanted in zip(found, warnings, strict=True)), found
 
 
+def test_a_setting_of_a_type_that_there_is_not_is_told() -> None:
+    """A server would refuse the manifest; here it is a warning, with the line and the types there are."""
+    settings = [{"key": "a", "type": "text"}, {"key": "b"}, {"key": "c", "type": "numbr"}, {"key": "d", "type": ["x"]}]
+    (misspelt, listed) = parse(settings_schema={"settings": settings}).warnings
+    assert misspelt.startswith("plugin.json: line 1: settings_schema.settings: setting 3 has type 'numbr', which a ")
+    assert misspelt.endswith("longtext, number, radio, text, username")
+    assert "setting 4 has type ['x']" in listed
+
+
 @given(st.dictionaries(st.text(max_size=12), st.none() | st.integers(), max_size=4))
 def test_any_unknown_field_is_told_once(more: dict[str, object]) -> None:
     """Whatever other names a manifest has, each has one warning."""
