@@ -28,6 +28,7 @@ from mm_plugin.devserver.server import open_devserver
 from mm_plugin.devserver.watch import Changes, watch_bundle
 from mm_plugin.exceptions import PluginStartError
 from mm_plugin.host.running_plugin import RunningPlugin
+from mm_plugin.host.state import PluginState
 from mm_plugin.messages.manifest import load_manifest
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ class _Dev:
         self._output.installing(plugin)
         if self._starts is not None:
             self._starts.follow(plugin)
+        if plugin.state is PluginState.FAILED_TO_STAY_RUNNING and self._options.reload:
+            self._output.say("The plugin is off, for it does not stay up; the next save starts it again.")
 
     def _tell_slow_start(self, plugin: RunningPlugin, seconds: float) -> None:
         self._output.say(f"The plugin has been starting for {seconds:.0f} s; what it logs from its start on:")

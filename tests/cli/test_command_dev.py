@@ -50,6 +50,16 @@ class Slow(Plugin):
 
 run_plugin(Slow)
 """
+CRASHING = """
+from mm_plugin import Plugin, every, run_plugin
+
+class Crashing(Plugin):
+    @every(seconds=60)
+    async def work(self):
+        raise RuntimeError("no luck")
+
+run_plugin(Crashing)
+"""
 REFUSING = """
 from mm_plugin import Plugin, run_plugin
 
@@ -124,6 +134,17 @@ def test_a_start_that_takes_long_says_so(backend: str, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
+
+
+def test_a_plugin_that_does_not_stay_is_started_by_the_next_save(tmp_path: Path) -> None:
+    """After the crash that turns a plugin off the command says what starts it again, and a save does."""
+    write_plugin(tmp_path, CRASHING)
+    with running("dev", tmp_path, "--port", "0") as process:
+        assert "the next save starts it again" in read_until(process, "is off")[-1]
+        write_plugin(tmp_path, QUIET)
+        read_until(process, "runs again")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
 
 
 def test_ctrl_c_stops_in_good_order_with_a_stream_open() -> None:
