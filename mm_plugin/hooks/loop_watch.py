@@ -5,7 +5,7 @@ Layer:  hooks.
 Tasks:  ``run`` is the heartbeat: a task that stamps the time every ``limits.loop_watch_period_s`` while hooks are
         handled or background tasks are there, and sleeps without a timer otherwise. A daemon thread, started with the
         first hook and ended with ``run``, compares stamps with the clock and samples the loop thread's frames where
-        they differ too much.
+        they differ too much. Time for which the system did not let that thread run does not count.
 Output: one WARNING for each function that blocks.
 
 A hook is known by the frame of ``guard``, a task that it started by the context which that inherited. On uvloop such
@@ -29,6 +29,7 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin.hooks.source_places import OWN, authors_frame
+from mm_plugin.hooks.thread_times import thread_times
 from mm_plugin.hooks.work_name import BACKGROUND, set_hook, work_in
 
 __all__ = ("LoopWatch",)
@@ -59,6 +60,7 @@ class LoopWatch:
         self._wake: anyio.Event | None = None  # set by the next call; None while the heart beats or ``run`` does not
         self._beat_at = 0.0
         self._loop_thread = 0
+        self._loop_native_id = 0
         self._thread: threading.Thread | None = None
         self._watching = threading.Event()
         self._ended = threading.Event()
@@ -81,6 +83,7 @@ class LoopWatch:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Be the heartbeat until cancelled; the thread has been told to end then."""
         self._loop_thread = threading.get_ident()
+        self._loop_native_id = threading.get_native_id()
         try:
             while True:
                 self._wake = wake = anyio.Event()
@@ -128,6 +131,7 @@ class LoopWatch:
         not_before = 0.0
         done_with = 0.0
         now = 0.0
+        seen_beat_at, seen_at, seen = 0.0, 0.0, thread_times(0)
         while not self._ended.is_set():
             if not self._watching.is_set():
                 self._watching.wait()
@@ -140,8 +144,15 @@ class LoopWatch:
                 not_before = now
                 continue
             beat_at = self._beat_at
-            if beat_at == done_with or now - max(beat_at + self._period_s, not_before) < self._blocked_s:
+            still_s = now - max(beat_at + self._period_s, not_before)
+            if beat_at == done_with or still_s < self._blocked_s / 2:
                 continue
+            if beat_at != seen_beat_at:
+                seen_beat_at, seen_at, seen = beat_at, now, thread_times(self._loop_native_id)
+            if still_s < self._blocked_s:
+                continue
+            if still_s - thread_times(self._loop_native_id).waited_since_s(seen, now - seen_at) < self._blocked_s:
+                continue  # it would run, were it let
             found = _find_work(_current_frames().get(self._loop_thread))
             if found is None or self._beat_at != beat_at:
                 continue

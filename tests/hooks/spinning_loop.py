@@ -1,5 +1,6 @@
 """An event loop under watch in a hook that yields often; for a test that suspends the whole process."""
 
+import hashlib
 import logging
 import sys
 import time
@@ -9,13 +10,13 @@ import anyio.lowlevel
 
 from mm_plugin.hooks.loop_watch import LoopWatch
 
+_WORK = bytes(4_000_000)
+
 
 async def spin(rounds: int) -> None:
-    """Keep the loop's thread in the hook nearly all of the time, without ever blocking for long."""
+    """Keep the loop's thread in the hook nearly all of the time, at some milliseconds of work that lets others run."""
     for _ in range(rounds):
-        until = time.monotonic() + 0.004
-        while time.monotonic() < until:
-            pass
+        hashlib.sha256(_WORK)
         await anyio.lowlevel.checkpoint()
 
 
