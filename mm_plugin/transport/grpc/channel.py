@@ -4,7 +4,8 @@ Job:    find a usable connection for each call, within its deadline.
 Layer:  transport/grpc. Knows no Mattermost, and no go-plugin either.
 Errors: GRPCStatusError, whose ``kind`` says whether the call may be tried again.
 
-A first connection that is refused fails the calls that wait for it at once; one that has been there and was lost is
+A connection takes calls once the server has greeted and so said how many it allows. A first connection that is refused
+or gets no greeting fails the calls that wait for it at once; one that has been there and was lost is
 waited for until the call's deadline, with growing pauses. A call that the server certainly has not looked at (it was
 refused, or crossed a GOAWAY) is sent once more by itself.
 """
@@ -283,24 +284,33 @@ class GRPCChannel:
             ) from attempt.error
 
     async def _connect(self, attempt: _Attempt) -> None:
+        """Connect, and drive the connection; it takes calls once the server has said how many."""
+
+        def take() -> None:
+            self._connection = connection
+            self._reached = True
+            self._failures = 0
+            self._end_attempt(attempt)
+
         try:
             if self._reached and self._failures:
                 await anyio.sleep_until(self._pause_end)
-            byte_stream = await self._open_byte_stream()
+            connection = ClientConnection(await self._open_byte_stream(), take)
+            await connection.run()
+            if not connection.http2.greeted:
+                raise ConnectionError(connection.end_text)
         except Exception as error:  # noqa: BLE001 - whatever connecting raises, the calls that wait are told
             attempt.error = error
             pause_s = limits.api_reconnect_backoff_s * 2 ** min(self._failures, 16)
             self._pause_end = self._now() + min(pause_s, limits.api_reconnect_backoff_max_s)
             self._failures += 1
             self._failure_text = f"the server cannot be reached: {error}"
-            return
-        finally:
+
+    def _end_attempt(self, attempt: _Attempt) -> None:
+        """Have the calls that wait for an attempt look again."""
+        if self._attempt is attempt:
             self._attempt = None
             attempt.done.set()
-        self._reached = True
-        self._failures = 0
-        connection = self._connection = ClientConnection(byte_stream)
-        await connection.run()
 
     async def _connect_until_closed(self, attempt: _Attempt) -> None:
         with anyio.CancelScope() as scope:
@@ -311,6 +321,7 @@ class GRPCChannel:
                 await self._connect(attempt)
             finally:
                 self._connecting.discard(scope)
+                self._end_attempt(attempt)
 
     async def _close_when_cancelled(self) -> None:
         """Close as soon as the context is cancelled from outside: no connection that is opened then would live."""

@@ -31,6 +31,8 @@ from mm_plugin.wire.http2 import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio.abc import ByteStream
 
     from mm_plugin.transport.grpc.client_calls import StreamingClientCall
@@ -43,13 +45,19 @@ class ClientConnection(Engine):
     """A connection to one server.
 
     Attributes:
+        end_text: Why the connection is over, once it is.
         new_event: As ``anyio.Event``.
         now: As ``anyio.current_time``.
+
+    Args:
+        byte_stream: To the server.
+        greeted: Called once the server's first SETTINGS have come; no call may be opened before.
     """
 
-    def __init__(self, byte_stream: ByteStream) -> None:
+    def __init__(self, byte_stream: ByteStream, greeted: Callable[[], None]) -> None:
         super().__init__(byte_stream, Role.CLIENT)
-        self._end_text = "the connection was closed here"
+        self.end_text = "it did not speak HTTP/2"
+        self._greeted: Callable[[], None] | None = greeted
         backend = current_token().backend_class  # AnyIO's own functions look for it at every call
         self.new_event = backend.create_event
         self.now = backend.current_time
@@ -158,17 +166,23 @@ class ClientConnection(Engine):
         elif isinstance(event, RoomChanged):
             self.offer_room()
         elif isinstance(event, GoAwayReceived):
-            self._end_text = f"the peer closed the connection ({event.code.name}{event.text and ': ' + event.text})"
+            self.end_text = f"the peer closed the connection ({event.code.name}{event.text and ': ' + event.text})"
             self.offer_room()
             if not self.http2.streams:
                 self.close_soon()
         elif isinstance(event, ConnectionClosed):
-            reason = "the peer closed the connection" if event.by_peer else "the peer broke the protocol"
-            self._end_text = f"{reason}{event.text and ': ' + event.text}"
+            self.end_text = event.text if event.by_peer else f"the peer broke the protocol: {event.text}"
+
+    def handle_burst(self) -> None:
+        """Let calls come once the server has greeted."""
+        if self._greeted is not None and self.http2.greeted:
+            self.end_text = "the connection was closed here"
+            self._greeted()
+            self._greeted = None
 
     def handle_over(self) -> None:
         """Fail the calls that are left; whether the peer has carried them out is unknown."""
         for stream in list(self.http2.streams.values()):
             if isinstance(stream.user, ClientCall):
-                stream.user.fail(StatusCode.UNAVAILABLE, self._end_text, FailureKind.LOST)
+                stream.user.fail(StatusCode.UNAVAILABLE, self.end_text, FailureKind.LOST)
         self.offer_room()

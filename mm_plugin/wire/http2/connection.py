@@ -102,6 +102,11 @@ class Connection(MessageFrames):
         return events
 
     @property
+    def greeted(self) -> bool:
+        """Whether the peer's first SETTINGS have come, which say how many streams a client may open."""
+        return not self._out_of_order or self._open_block is not None
+
+    @property
     def unfinished(self) -> bool:
         """Whether the peer has begun something and not ended it: its greeting, a frame, a header block.
 
@@ -200,6 +205,8 @@ class Connection(MessageFrames):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
         else:
             self._out_of_order = False
+            if not self._is_server:
+                self._max_streams = self.config.concurrent_streams  # unless these SETTINGS say less
 
     def _reset_faulty(self, fault: StreamFault) -> None:
         """Reset a stream on which the peer broke a rule."""

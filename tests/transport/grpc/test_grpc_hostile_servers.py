@@ -11,6 +11,7 @@ from mm_plugin.transport.link import FailureKind
 from mm_plugin.wire.grpc import compress, frame as message
 from mm_plugin.wire.http2 import encode
 from tests.wire.http2.raw_frames import (
+    ACK,
     DATA,
     END_HEADERS,
     GOAWAY,
@@ -23,6 +24,7 @@ from tests.wire.http2.raw_frames import (
     frame,
     goaway,
     goaway_code,
+    settings,
     window_update,
 )
 
@@ -30,7 +32,7 @@ from .fake_servers import FakeServer, channel_to, failure, serve_well, unary
 
 
 async def test_server_that_never_greets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that says nothing is left after a while; its calls are lost, not hung."""
+    """A server that says nothing is left after a while; no call is sent to it, and none hangs."""
     monkeypatch.setattr(limits, "http2_unfinished_s", 0.2)
 
     async def mute(server: FakeServer) -> None:
@@ -38,7 +40,8 @@ async def test_server_that_never_greets(monkeypatch: pytest.MonkeyPatch) -> None
 
     async with channel_to(mute, greet=False) as (channel, _):
         error = await failure(channel)
-        assert (error.code, error.kind) == (StatusCode.UNAVAILABLE, FailureKind.LOST)
+        assert (error.code, error.kind) == (StatusCode.UNAVAILABLE, FailureKind.UNREACHABLE)
+        assert error.text == "the server cannot be reached: it did not speak HTTP/2"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,28 @@ async def test_server_that_floods(blow: bytes) -> None:
         assert await unary(channel) == b"good"
         assert len(servers.connections) == 2
     assert codes[0] is not None
+
+
+async def test_server_that_hangs_up_before_it_greets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes connections and drops them is not there: it gets no call, and no storm of connections."""
+    monkeypatch.setattr(limits, "api_reconnect_backoff_s", 0.05)
+
+    async def hang_up(server: FakeServer) -> None:
+        await server._byte_stream.aclose()
+
+    async def leave(server: FakeServer) -> None:
+        await server.send(settings() + frame(SETTINGS, ACK))
+        await server.answer(await server.request())
+        await server._byte_stream.aclose()
+
+    async with channel_to(hang_up, leave, hang_up, greet=False) as (channel, servers):
+        error = await failure(channel)
+        assert (error.code, error.kind) == (StatusCode.UNAVAILABLE, FailureKind.UNREACHABLE)
+        assert await unary(channel) == b"good"
+        while channel.connected:
+            await anyio.lowlevel.checkpoint()
+        assert (await failure(channel, anyio.current_time() + 0.4)).kind is FailureKind.UNREACHABLE
+        assert 3 <= len(servers.connections) <= 7
 
 
 async def test_bomb_in_an_answer() -> None:

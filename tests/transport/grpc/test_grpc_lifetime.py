@@ -197,7 +197,8 @@ async def test_drain_waits_for_running_calls(serve_everywhere: Serve) -> None:
             tasks.start_soon(call)
             await service.started.wait()
             tasks.start_soon(drain)
-            await anyio.wait_all_tasks_blocked()
+            while channel.connected:  # until the GOAWAY is there
+                await anyio.lowlevel.checkpoint()
             with pytest.raises(GRPCStatusError) as caught:
                 await channel.unary(ECHO, b"x", bytes)
             assert caught.value.code is StatusCode.UNAVAILABLE

@@ -72,7 +72,7 @@ async def test_idle_channel_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_max_streams_is_kept() -> None:
-    """max_streams: never more calls are open than the server allows, now three, later one; the others wait."""
+    """max_streams: never more calls are open than the server allows, first three, later one; the others wait."""
     most: list[int] = []
 
     async def waiting_now(server: FakeServer, waiting: list[int], allowed: int) -> None:
@@ -86,8 +86,8 @@ async def test_max_streams_is_kept() -> None:
         most.append(len(waiting))
 
     async def few(server: FakeServer) -> None:
-        await server.send(settings(streams=3))
-        await server.answer(await server.request())
+        await anyio.wait_all_tasks_blocked()
+        await server.send(settings(streams=3) + frame(SETTINGS, ACK))
         waiting: list[int] = []
         for _ in range(10):
             await waiting_now(server, waiting, 3)
@@ -101,8 +101,7 @@ async def test_max_streams_is_kept() -> None:
             await waiting_now(server, waiting, 1)
             await server.answer(waiting.pop())
 
-    async with channel_to(few) as (channel, servers):
-        assert await unary(channel) == b"good"
+    async with channel_to(few, greet=False) as (channel, servers):
         answers: list[bytes] = []
 
         async def one() -> None:

@@ -13,6 +13,7 @@ from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Handler, Streaming, Unary
 from mm_plugin.transport.grpc.streams import ClientStream
 from mm_plugin.wire.http2 import Connection, Role
+from tests.wire.http2.raw_frames import SETTINGS, frame
 
 from .conftest import PATH, UNARY, BytesStream, Serve, echo, streaming
 
@@ -236,6 +237,7 @@ async def test_a_sender_goes_on_though_the_peer_falls_silent() -> None:
     async def connect() -> ByteStream:
         return byte_stream
 
+    await byte_stream.say.send(frame(SETTINGS))
     async with GRPCChannel(connect) as channel, channel.open_stream(PATH, bytes, bytes) as stream:
 
         async def send() -> None:

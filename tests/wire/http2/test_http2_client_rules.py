@@ -244,6 +244,17 @@ def test_own_bound_limits_room() -> None:
     assert client(Config(concurrent_streams=3), streams=2**31).room == 3
 
 
+def test_a_peer_that_names_no_limit() -> None:
+    """Without SETTINGS_MAX_CONCURRENT_STREAMS there is none but our own (RFC 9113, section 6.5.2)."""
+    connection = Connection(Role.CLIENT)
+    assert not connection.greeted
+    assert connection.receive(settings()) == [RoomChanged()]
+    assert (connection.greeted, connection.room) == (True, Config().concurrent_streams)
+    connection.open_stream(REQUEST)
+    connection.receive(head(flags=0))
+    assert connection.greeted
+
+
 def test_wrong_use_changes_nothing() -> None:
     """What the protocol forbids us raises LocalProtocolError and leaves the stream as it was."""
     connection = client()
