@@ -5,7 +5,7 @@ Layer:  transport/grpc. Knows no Mattermost, and no go-plugin either.
 Errors: GRPCStatusError, whose ``kind`` says whether the call may be tried again.
 
 A connection takes calls once the server has greeted and so said how many it allows. A first connection that is refused
-or gets no greeting fails the calls that wait for it at once; one that has been there and was lost is
+or never takes a call fails the calls that wait for it at once; one that has been there and was lost is
 waited for until the call's deadline, with growing pauses. A call that the server certainly has not looked at (it was
 refused, or crossed a GOAWAY) is sent once more by itself.
 """
@@ -297,7 +297,7 @@ class GRPCChannel:
                 await anyio.sleep_until(self._pause_end)
             connection = ClientConnection(await self._open_byte_stream(), take)
             await connection.run()
-            if not connection.http2.greeted:
+            if self._attempt is attempt:  # it never took a call
                 raise ConnectionError(connection.end_text)
         except Exception as error:  # noqa: BLE001 - whatever connecting raises, the calls that wait are told
             attempt.error = error

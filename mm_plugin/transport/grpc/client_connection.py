@@ -51,13 +51,13 @@ class ClientConnection(Engine):
 
     Args:
         byte_stream: To the server.
-        greeted: Called once the server's first SETTINGS have come; no call may be opened before.
+        ready: Called once the server has greeted and takes calls; none may be opened before.
     """
 
-    def __init__(self, byte_stream: ByteStream, greeted: Callable[[], None]) -> None:
+    def __init__(self, byte_stream: ByteStream, ready: Callable[[], None]) -> None:
         super().__init__(byte_stream, Role.CLIENT)
         self.end_text = "it did not speak HTTP/2"
-        self._greeted: Callable[[], None] | None = greeted
+        self._ready: Callable[[], None] | None = ready
         backend = current_token().backend_class  # AnyIO's own functions look for it at every call
         self.new_event = backend.create_event
         self.now = backend.current_time
@@ -174,11 +174,11 @@ class ClientConnection(Engine):
             self.end_text = event.text if event.by_peer else f"the peer broke the protocol: {event.text}"
 
     def handle_burst(self) -> None:
-        """Let calls come once the server has greeted."""
-        if self._greeted is not None and self.http2.greeted:
+        """Let calls come once the server has greeted and takes some."""
+        if self._ready is not None and self.http2.greeted and self.takes_calls:
             self.end_text = "the connection was closed here"
-            self._greeted()
-            self._greeted = None
+            self._ready()
+            self._ready = None
 
     def handle_over(self) -> None:
         """Fail the calls that are left; whether the peer has carried them out is unknown."""

@@ -95,11 +95,17 @@ async def test_server_that_floods(blow: bytes) -> None:
     assert codes[0] is not None
 
 
-async def test_server_that_hangs_up_before_it_greets(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "greeting",
+    [b"", settings() + goaway(0), settings(streams=0)],
+    ids=["no greeting", "GOAWAY with the greeting", "no stream allowed"],
+)
+async def test_server_that_hangs_up_at_once(monkeypatch: pytest.MonkeyPatch, greeting: bytes) -> None:
     """A server that takes connections and drops them is not there: it gets no call, and no storm of connections."""
     monkeypatch.setattr(limits, "api_reconnect_backoff_s", 0.05)
 
     async def hang_up(server: FakeServer) -> None:
+        await server.send(greeting)
         await server._byte_stream.aclose()
 
     async def leave(server: FakeServer) -> None:
