@@ -12,6 +12,8 @@ message_limit_octets = 64 * 1024 * 1024
 http_chunk_octets = 65_536
 #: Body pieces that wait between the pump and the handler of one request: enough to keep both busy, constant memory.
 http_body_pieces = 2
+#: Messages of one request that hold nothing; a host has little reason to send any.
+http_empty_messages = 1_000
 #: Pieces of an upload that wait between the host's HTTP server and its gateway, each at most one socket read.
 http_server_pieces = 4
 #: Browsers' connections that wait to be accepted by the gateway; beyond it each waits seconds to try again.
@@ -91,9 +93,15 @@ accept_pause_s = 0.05
 socket_write_s = 30.0
 #: Longest wait for the peer after our last frame, before the socket is closed.
 connection_linger_s = 0.5
+#: Growth of the process after which the end of a connection has free memory returned to the system.
+memory_return_octets = 2 * 1024 * 1024
+#: From the end of a connection to that; once for all that end meanwhile.
+memory_return_pause_s = 0.5
 #: Octets of unary requests longer than one frame that one connection holds, unfinished or at work in handlers, so that
 #: a peer cannot fill the memory with calls; a message of the longest length always finds room.
 grpc_requests_octets = 256 * 1024 * 1024
+#: Request heads that one connection keeps for calls under way; as many as a peer may open have less.
+grpc_heads_octets = 6 * 1024 * 1024
 #: Octets of custom metadata on one call.
 grpc_metadata_octets = 16_384
 #: Longest ``grpc-message`` we send, before percent-encoding: head blocks must stay under the peer's limit.

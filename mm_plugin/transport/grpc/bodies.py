@@ -88,16 +88,17 @@ class UnaryBody:
             self._message = _plain(found, self.gzip, self._limit_octets)
 
     def finish(self) -> bytes:
-        """Return the message, now that the body has ended.
+        """Return the message, now that the body has ended, and keep it no longer.
 
         Raises:
             FramingError: There is none, or not the whole of it.
         """
         if self._reader is not None:
             self._reader.finish()
-        if self._message is None:
+        message, self._message = self._message, None
+        if message is None:
             raise FramingError(FramingFault.MISSING)
-        return self._message
+        return message
 
 
 class MessageQueue:

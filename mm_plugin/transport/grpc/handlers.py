@@ -36,7 +36,7 @@ class CallInfo:
         path: ``/package.Service/Method``.
         deadline: When the caller stops waiting, on the clock of ``anyio.current_time()``; None where it said nothing.
         peer: The caller's address, for logs.
-        octets: The request as received, for unary methods; else empty.
+        octets: The request as received, for unary methods; else empty, as it is after a failure.
         compress: A handler sets it to have its responses compressed, where the caller takes that; on a stream before
             the head is sent, and again between messages as it likes.
     """

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import anyio
 
+from mm_plugin import limits
 from mm_plugin._proto.hooks_http_pb2 import ServeHTTPRequest, ServeHTTPResponse
 from mm_plugin.exceptions import RemoteProtocolError, RequestBodyAbortedError, StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
@@ -58,6 +59,7 @@ class _Exchange:
         self._stream = stream
         self._machine = machine
         self._piece = piece  # came with the init
+        self._empty_messages = 0
         self._headers: HeaderFields = ()
         self._head = head
         self.scope = anyio.CancelScope()  # cancelled where the host breaks the protocol
@@ -85,6 +87,8 @@ class _Exchange:
                     self._machine.receive_half_close()
                 else:
                     piece = self._machine.receive(request_message_of(message))
+                    if not (piece or message.body_complete):
+                        await self._take_empty_message()
             except RemoteProtocolError as error:
                 self._refuse(GRPCStatusError(StatusCode.INVALID_ARGUMENT, str(error)))
                 raise RequestBodyAbortedError(str(error)) from error
@@ -92,6 +96,13 @@ class _Exchange:
                 self._refuse(error)
                 raise RequestBodyAbortedError(str(error)) from error
         return piece
+
+    async def _take_empty_message(self) -> None:
+        """Let others run, and bear only so many: each costs work and 5 octets, so that a window holds 100,000."""
+        self._empty_messages += 1
+        if self._empty_messages > limits.http_empty_messages:
+            raise RemoteProtocolError(f"the host sent over {limits.http_empty_messages} messages that hold nothing")
+        await anyio.lowlevel.checkpoint()
 
     async def respond(self, head: ResponseHead) -> None:
         """Start the response; it goes out with what follows."""

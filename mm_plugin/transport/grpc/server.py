@@ -14,6 +14,7 @@ import anyio
 
 from mm_plugin import limits
 from mm_plugin.transport.grpc.bodies import Bell
+from mm_plugin.transport.grpc.memory import MemoryReturn
 from mm_plugin.transport.grpc.server_calls import Bound
 from mm_plugin.transport.grpc.server_connection import ServerConnection
 
@@ -82,6 +83,7 @@ class GRPCServer:
         async with listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, self.serve_connection)
             tasks.start_soon(self._reset_stalled)
+            tasks.start_soon(self._return_memory)
             task_status.started()
             await self._closing.wait()
             tasks.cancel_scope.cancel()
@@ -108,6 +110,14 @@ class GRPCServer:
             await anyio.sleep(limits.http2_stall_s)
             for connection in list(self._connections):
                 connection.reset_stalled()
+
+    async def _return_memory(self) -> None:
+        """Give back, soon after a connection has ended, what it has needed."""
+        memory = MemoryReturn()
+        while True:
+            await self._left.wait()
+            await anyio.sleep(limits.memory_return_pause_s)  # others may end with it, and their tasks let go
+            memory.look()
 
     async def drain(self, *, grace_s: float) -> int:
         """Take no more calls, and wait for those that run.

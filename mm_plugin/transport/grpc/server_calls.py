@@ -180,6 +180,7 @@ class ServerCall(ABC):
         if status is None:
             logger.error("%s crashed", self.info.path, exc_info=error)
             status = GRPCStatusError(StatusCode.INTERNAL, f"the handler of {self.info.path} crashed")
+        self.info.octets = b""  # who keeps the error keeps its frames, and they lead to the request
         try:
             self.set_metadata(status.metadata)
             self.finish(status.code, status.text)
@@ -219,11 +220,10 @@ class UnaryCall(ServerCall):
         if self._fault is None:
             try:
                 self._body.feed(piece.octets, piece.start, piece.end)
+                if self._body.in_pieces:
+                    self.connection.hold(self, piece.end - piece.start)
             except FramingError as error:
                 self._refuse(error)
-            if self._body.in_pieces and not self.connection.hold(self, piece.end - piece.start):
-                text = f"the requests under way on this connection are over {limits.grpc_requests_octets} octets"
-                self._refuse(FramingError(FramingFault.TOO_LARGE, text))
 
     def take_gzip(self) -> None:
         """Take note that the request may be compressed."""
@@ -233,10 +233,13 @@ class UnaryCall(ServerCall):
         """Start the handler."""
         if self._fault is None:
             try:
-                self.info.octets = self._body.finish()
+                octets = self._body.finish()
+                if self._body.gzip:
+                    self.connection.hold(self, len(octets))  # what it has grown to
             except FramingError as error:
                 self._refuse(error)
             else:
+                self.info.octets = octets
                 self.connection.start(self)
 
     async def answer(self) -> None:
@@ -321,7 +324,7 @@ class StreamingCall(ServerCall):
     ) -> None:
         super().__init__(connection, stream, info, handler.background)
         # Not a method of this call: that would be a cycle, which only the collector ends.
-        self.incoming = MessageQueue(bound.limit_octets, partial(_credit, connection, stream))
+        self.incoming = MessageQueue(bound.limit_octets, partial(connection.credit, stream))
         self._writable = Bell()
         self.decode = bound.decode
         self.encode = bound.encode
@@ -393,8 +396,3 @@ class StreamingCall(ServerCall):
         else:
             self.connection.http2.send_headers(self.stream, trailers_only(code, text, self.trailing), end_stream=True)
         self.connection.http2.stop_request(self.stream)
-
-
-def _credit(connection: ServerConnection, stream: Stream, octets: int) -> None:
-    connection.http2.consumed(stream, octets)
-    connection.write_soon()

@@ -16,10 +16,19 @@ from mm_plugin import limits
 from mm_plugin.exceptions import RemoteProtocolError, StatusCode
 from mm_plugin.transport.grpc.bodies import Bell
 from mm_plugin.transport.grpc.engine import Engine
+from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo
 from mm_plugin.transport.grpc.server_calls import ServerCall, StreamingCall, UnaryCall
 from mm_plugin.transport.link import CallFault
-from mm_plugin.wire.grpc import ACCEPTED_ENCODINGS, GZIP, is_grpc_content_type, parse_timeout, trailers_only
+from mm_plugin.wire.grpc import (
+    ACCEPTED_ENCODINGS,
+    GZIP,
+    FramingError,
+    FramingFault,
+    is_grpc_content_type,
+    parse_timeout,
+    trailers_only,
+)
 from mm_plugin.wire.http2 import (
     DataReceived,
     ErrorCode,
@@ -42,6 +51,7 @@ __all__ = ("ServerConnection",)
 
 _ENCODINGS = {None, b"identity", GZIP}
 _DRAIN_PING = b"draining"
+_OVER = GRPCStatusError(StatusCode.CANCELLED, "the call is over")
 
 
 class _Refusal:
@@ -68,6 +78,7 @@ class ServerConnection(Engine):
         self._call_over = Bell()
         self._starting: list[ServerCall] = []  # those of them whose task begins when the burst has been looked through
         self._held_octets = 0
+        self._heads_octets = 0  # of calls under way, with those that have ended since they were counted last
         self._held_limit_octets = max(limits.grpc_requests_octets, server.message_limit_octets)
         self._leaving = False
         self._announced = False
@@ -211,6 +222,9 @@ class ServerConnection(Engine):
                 return None
         elif encoding is None:
             head.user = bound
+        self._heads_octets += head.kept_octets
+        if self._heads_octets > limits.grpc_heads_octets:
+            self._check_heads()
         return self._open(stream, bound, deadline, encoding)
 
     def _open(self, stream: Stream, bound: Bound, deadline: float | None, encoding: bytes | None) -> ServerCall | None:
@@ -226,6 +240,14 @@ class ServerConnection(Engine):
         elif isinstance(call, StreamingCall):
             self.start(call)
         return call
+
+    def _check_heads(self) -> None:
+        """Count the heads that are still kept; end the connection where they are too much for a peer of good faith."""
+        streams = [*self.http2.streams.values(), *(call.stream for call in self._running)]
+        self._heads_octets = sum(head.kept_octets for head in {id(each.head): each.head for each in streams}.values())
+        if self._heads_octets > limits.grpc_heads_octets:
+            self.http2.goaway(ErrorCode.ENHANCE_YOUR_CALM, "the heads of the calls under way are too large")
+            self.close_soon()
 
     def _answer(self, stream: Stream, code: StatusCode, text: str, field: tuple[bytes, bytes] | None = None) -> None:
         """Answer a request from its head alone."""
@@ -262,11 +284,22 @@ class ServerConnection(Engine):
         self._server.call_started(call)
         self._starting.append(call)
 
-    def hold(self, call: ServerCall, octets: int) -> bool:
-        """Count octets that a call holds until it ends; False where the connection holds too many."""
+    def hold(self, call: ServerCall, octets: int) -> None:
+        """Count octets that a call holds until it ends.
+
+        Raises:
+            FramingError: The connection holds too many.
+        """
         call.held_octets += octets
         self._held_octets += octets
-        return self._held_octets <= self._held_limit_octets
+        if self._held_octets > self._held_limit_octets:
+            text = f"the requests under way on this connection are over {self._held_limit_octets} octets"
+            raise FramingError(FramingFault.TOO_LARGE, text)
+
+    def credit(self, stream: Stream, octets: int) -> None:
+        """Tell the peer that octets of a stream have been taken."""
+        self.http2.consumed(stream, octets)
+        self.write_soon()
 
     def release(self, call: ServerCall) -> None:
         """Uncount what a call holds."""
@@ -291,6 +324,8 @@ class ServerConnection(Engine):
         if call.held_octets:
             self.release(call)
         stream.user = None
+        if isinstance(call, StreamingCall):
+            call.incoming.drop(_OVER)  # what a handler has left unread; an error that somebody keeps may lead to it
         call.task = None  # its exception leads back to the call by its frames: a cycle, which only the collector ends
         self._server.call_finished(call)
         self._call_over.ring()

@@ -64,6 +64,9 @@ def _examine(name: bytes, value: bytes) -> str | None:
     return None
 
 
+_FIELD_OCTETS = 128  # a tuple and two strings, somewhat less where they are shared
+
+
 class Head:
     """The fields of one header block, validated; immutable, so equal blocks of one connection may share it.
 
@@ -134,6 +137,11 @@ class Head:
     def get(self, name: bytes) -> bytes | None:
         """Return the first value of a regular field, or None; ``name`` in lower case."""
         return self._regular.get(name)
+
+    @property
+    def kept_octets(self) -> int:
+        """About what keeping it costs: fields are some objects each, however short they are."""
+        return _FIELD_OCTETS * len(self.fields) + sum(map(len, self._regular.values()))
 
     def _response_fault(self, pseudo: dict[bytes, bytes]) -> str | None:
         """RFC 9113, section 8.3.2; 101 has no place in HTTP/2 (section 8.6)."""
