@@ -255,14 +255,20 @@ class ServerConnection(Engine):
         self.http2.send_headers(stream, fields if field is None else [*fields, field], end_stream=True)
         self.http2.stop_request(stream)
 
-    def _refuse(self, stream: Stream, status: bytes, text: bytes) -> _Refusal:
+    def _refuse(self, stream: Stream, status: bytes, text: bytes) -> _Refusal | None:
         refusal = _Refusal(status, text)
-        self.tasks.start_soon(self._send_refusal, stream, refusal)
-        return refusal
+        if stream.remote_open:
+            self.tasks.start_soon(self._refuse_later, stream, refusal)
+            return refusal
+        self._send_refusal(stream, refusal)  # many may come at once: a task each would cost kilobytes
+        return None
 
-    async def _send_refusal(self, stream: Stream, refusal: _Refusal) -> None:
+    async def _refuse_later(self, stream: Stream, refusal: _Refusal) -> None:
         with anyio.move_on_after(limits.connection_linger_s):
             await refusal.complete.wait()
+        self._send_refusal(stream, refusal)
+
+    def _send_refusal(self, stream: Stream, refusal: _Refusal) -> None:
         if not stream.closed:
             self.http2.send_headers(
                 stream,

@@ -16,6 +16,7 @@ from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Streaming, Unary
 from mm_plugin.transport.grpc.http_plugin import HTTPServerStream, serve_exchange
 from mm_plugin.transport.grpc.memory import MemoryReturn
+from mm_plugin.transport.grpc.server_connection import ServerConnection
 from mm_plugin.transport.link import HookCall, HTTPExchange
 from mm_plugin.wire.grpc import GZIP, Status, compress, frame
 from mm_plugin.wire.http2 import ErrorCode, GoAwayReceived, Role
@@ -126,3 +127,14 @@ def test_free_memory_is_returned() -> None:
     memory.look()
     assert before - resident_octets() > 30_000_000
     assert len(kept) == 20
+
+
+async def test_complete_requests_that_are_no_calls_need_no_tasks(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are answered where they are read: a burst of two thousand would cost megabytes."""
+    monkeypatch.setattr(ServerConnection, "_refuse_later", None)
+    async with serve({UNARY: Unary(echo, bytes, bytes)}) as served, await served.connect() as byte_stream:
+        client = RawClient(Role.CLIENT, byte_stream)
+        streams = [await client.open(method=b"GET") for _ in range(20)]
+        for stream in streams:
+            client.http2.send_data(stream, b"", end_stream=True)
+        assert [(await client.answer(stream))[0] for stream in streams] == [405] * 20
