@@ -6,9 +6,13 @@ cause and cure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, cast
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 __all__ = (
     "AlreadyExistsError",
@@ -16,6 +20,7 @@ __all__ = (
     "ConnectionLostError",
     "DeadlineError",
     "DeclarationError",
+    "HandlerError",
     "HandshakeError",
     "HookRegistrationError",
     "HookResultError",
@@ -93,13 +98,36 @@ class HookRegistrationError(DeclarationError):
     docs_code = "MMP101"
 
 
-class HookResultError(MMPluginError):
+class HandlerError(MMPluginError):
+    """A handler did what its hook cannot use: what it returned, or how long it took.
+
+    Attributes:
+        place: File, line and function of the author's that this is about; "" where unknown. Part of the text.
+    """
+
+    place: str = ""
+
+    def blame(self, handler: Callable[..., object]) -> None:
+        """Say whose fault it is, by the line at which the function begins; what is known already stays."""
+        import inspect
+
+        while isinstance(handler, partial):
+            handler = cast("partial[object]", handler).func
+        code: CodeType | None = getattr(inspect.unwrap(handler), "__code__", None)  # a bound method has its function's
+        if code is not None and not self.place:
+            self.place = f"{code.co_filename}:{code.co_firstlineno} in {code.co_qualname}"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (at {self.place})" if self.place else super().__str__()
+
+
+class HookResultError(HandlerError):
     """A handler returned something its hook cannot express; the hook's failure policy answers instead."""
 
     docs_code = "MMP102"
 
 
-class HookTimeoutError(MMPluginError):
+class HookTimeoutError(HandlerError):
     """A handler did not finish in time; it was cancelled and the hook's failure policy answered."""
 
     docs_code = "MMP103"

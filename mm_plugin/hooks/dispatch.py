@@ -13,13 +13,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from anyio.abc import TaskStatus
 
 from mm_plugin import limits
-from mm_plugin.exceptions import RemoteProtocolError, StatusCode
+from mm_plugin.exceptions import HandlerError, RemoteProtocolError, StatusCode
 from mm_plugin.hooks.codec import HookCodec, codec_of
 from mm_plugin.hooks.failure import answer_failure, failure_of
 from mm_plugin.hooks.files import NewContent, gather
@@ -97,6 +98,7 @@ class HookDispatcher:
         timeout_s: Longest a handler may take, in seconds, where the caller allows as much.
         threads: Where blocking handlers run.
         watch: Told what runs, so that a handler that blocks the event loop is reported.
+        authors: The authors' methods, named where one is late or returns what its hook cannot express.
         message_limit_octets: The longest answer that can be sent.
     """
 
@@ -107,6 +109,7 @@ class HookDispatcher:
         timeout_s: float,
         threads: HookThreads,
         watch: LoopWatch | None = None,
+        authors: Mapping[HookName, Callable[..., object]] = MappingProxyType({}),
         message_limit_octets: int = limits.message_limit_octets,
     ) -> None:
         self._handlers: Mapping[str, Handler] = {
@@ -115,6 +118,7 @@ class HookDispatcher:
         self._timeout_s = timeout_s
         self._threads = threads
         self._watch = watch or LoopWatch()
+        self._authors = authors
         self._message_limit_octets = message_limit_octets
         self._told_of_mutation: set[HookName] = set()
         self._tasks = HandlerTasks()
@@ -155,6 +159,8 @@ class HookDispatcher:
                     work = partial(self._answer, codec, handler, call.request)
             return await run(codec.row.name, work, self._deadline(call.deadline))
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises, the policy answers
+            if isinstance(error, HandlerError) and (author := self._authors.get(codec.row.name)) is not None:
+                error.blame(author)
             return answer_failure(codec, handler.on_failure, error, request_id=_request_id(codec, call))
         except BaseException as error:
             if is_cancelled():

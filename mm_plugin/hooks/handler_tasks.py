@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from mm_plugin import limits
 from mm_plugin.exceptions import HookTimeoutError
 from mm_plugin.hooks.scopes import leak_of
+from mm_plugin.hooks.source_places import innermost_place, waiting_place
 
 __all__ = ("HandlerTasks", "is_cancelled")
 
@@ -28,7 +29,7 @@ _T = TypeVar("_T")
 class _Run(Generic[_T]):
     """A handler at work."""
 
-    __slots__ = ("error", "has_ended", "is_given_up", "result", "scope")
+    __slots__ = ("error", "has_ended", "is_given_up", "place", "result", "scope")
 
     def __init__(self, scope: anyio.CancelScope) -> None:
         self.scope = scope
@@ -36,6 +37,7 @@ class _Run(Generic[_T]):
         self.error: BaseException | None = None
         self.has_ended = False
         self.is_given_up = False
+        self.place = ""  # where of the author's it was when it was cancelled
 
 
 class HandlerTasks:
@@ -90,7 +92,7 @@ class HandlerTasks:
         error, run.error = run.error, None
         try:
             if run.scope.cancel_called:
-                raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled") from error
+                raise _late(name, run.place) from error
             if error is not None:
                 raise error
         finally:
@@ -109,20 +111,26 @@ class HandlerTasks:
             BaseException: What the work raised.
         """
         result: tuple[_T] | None = None
+        place = ""
         scope = self._scope(deadline=deadline)
         try:
             with scope:
-                result = (await work(),)
+                try:
+                    result = (await work(),)
+                except BaseException as error:
+                    place = innermost_place(error) if scope.cancel_called else ""
+                    raise
         except BaseException as error:
             if (leak := leak_of(scope, error)) is not None:
                 raise leak from error
             raise
         if result is None or scope.cancel_called:
-            raise HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled")
+            raise _late(name, place)
         return result[0]
 
     async def _await_end(self, tasks: TaskGroup, name: str, work: Callable[[], Awaitable[_T]], run: _Run[_T]) -> None:
-        task = tasks.create_task(self._work(work, run), name=name)
+        coroutine = self._work(work, run)
+        task = tasks.create_task(coroutine, name=name)
         try:
             with self._scope(deadline=run.scope.deadline):
                 await task.wait()
@@ -133,6 +141,7 @@ class HandlerTasks:
             raise
         finally:
             if not run.has_ended:
+                run.place = waiting_place(coroutine)
                 run.scope.cancel()
                 run.is_given_up = True
                 self._lingering += 1
@@ -140,7 +149,11 @@ class HandlerTasks:
     async def _work(self, work: Callable[[], Awaitable[_T]], run: _Run[_T]) -> None:
         try:
             with run.scope:
-                run.result = (await work(),)
+                try:
+                    run.result = (await work(),)
+                except BaseException as error:
+                    run.place = innermost_place(error) if run.scope.cancel_called else ""
+                    raise
         except BaseException as error:
             leak = leak_of(run.scope, error)
             if leak is None and is_cancelled():
@@ -149,6 +162,12 @@ class HandlerTasks:
         finally:
             run.has_ended = True
             self._lingering -= run.is_given_up
+
+
+def _late(name: str, place: str) -> HookTimeoutError:
+    error = HookTimeoutError(f"{name}: its handler did not finish in time and was cancelled")
+    error.place = place
+    return error
 
 
 def is_cancelled() -> bool:

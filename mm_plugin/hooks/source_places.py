@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
-from traceback import FrameSummary, extract_tb
-from types import TracebackType
+from traceback import FrameSummary, extract_tb, walk_tb
+from types import CodeType, CoroutineType, TracebackType
 
-__all__ = ("LIBRARIES", "OWN", "authors_frame", "describe", "from_author_on")
+from mm_plugin.exceptions import HandlerError
+
+__all__ = ("LIBRARIES", "OWN", "authors_frame", "describe", "from_author_on", "innermost_place", "waiting_place")
 
 #: Of this package's files.
 OWN = f"{Path(__file__).parents[1]}{os.sep}"
@@ -31,6 +33,8 @@ def describe(error: BaseException) -> str:
 
     Its text is left out: nobody can tell what secrets an author's error quotes. The traceback has it.
     """
+    if isinstance(error, HandlerError) and error.place:
+        return f"{type(error).__name__} at {error.place}"
     seen: BaseException | None = error
     while seen is not None:
         authors = [one for one in extract_tb(seen.__traceback__) if not one.filename.startswith((OWN, *LIBRARIES))]
@@ -39,6 +43,30 @@ def describe(error: BaseException) -> str:
             return f"{type(error).__name__} at {at.filename}:{at.lineno} in {at.name}"
         seen = seen.__cause__
     return type(error).__name__
+
+
+def innermost_place(error: BaseException) -> str:
+    """Return the innermost line of an author's that an error has passed, ``guard.py:12 in Guard.at``; "" if none."""
+    return _last_authors((frame.f_code, line) for frame, line in walk_tb(error.__traceback__))
+
+
+def waiting_place(coroutine: Coroutine[object, object, object]) -> str:
+    """Return the innermost line of an author's at which a suspended coroutine waits; "" if none."""
+    waiting: list[tuple[CodeType, int]] = []
+    at: object = coroutine
+    while isinstance(at, CoroutineType):
+        if at.cr_frame is not None:  # pyright: ignore[reportUnnecessaryComparison] - None of one that has ended
+            waiting.append((at.cr_code, at.cr_frame.f_lineno))
+        at = at.cr_await
+    return _last_authors(waiting)
+
+
+def _last_authors(lines: Iterable[tuple[CodeType, int]]) -> str:
+    place = ""
+    for code, line in lines:
+        if not code.co_filename.startswith((OWN, *LIBRARIES)):
+            place = f"{code.co_filename}:{line} in {code.co_qualname}"
+    return place
 
 
 def from_author_on(error: BaseException) -> TracebackType | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mm_plugin.exceptions import HookResultError
+from mm_plugin.hooks.results import Reject
 from mm_plugin.messages.commands import Command, CommandArgs, CommandResponse
 from mm_plugin.plugin.command_line import Arguments, Form, Parameter, UsageError, Word, read_arguments, split_words
 from mm_plugin.plugin.declared import call
@@ -87,7 +89,16 @@ class CommandRouter:
         result = await call(method, self._threads)
         if result is None:
             return CommandResponse()
-        return _tell(result) if isinstance(result, str) else result
+        if isinstance(result, str):
+            return _tell(result)
+        if not isinstance(result, CommandResponse | Reject):
+            wrong = HookResultError(
+                f"ExecuteCommand: /{trigger} returned {type(result).__name__}; it may return str, CommandResponse, "
+                "Reject or None"
+            )
+            wrong.blame(method)
+            raise wrong
+        return result
 
 
 def _tell(text: str) -> CommandResponse:

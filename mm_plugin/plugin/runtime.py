@@ -85,6 +85,7 @@ class PluginRuntime:
         bindings = bindings_of(plugin)
         # Hooks that nobody handles have interceptors around them like all others.
         functions: dict[HookName, Callable[..., object]] = dict.fromkeys(_UNARY, unhandled)
+        authors = {name: getattr(plugin, at.attribute) for name, at in bindings.items() if at.owner is not object}
         functions |= {name: getattr(plugin, binding.attribute) for name, binding in bindings.items()}
         # Threads of its own: streams are long, and must not keep hooks waiting.
         self._http_threads = HookThreads(limits.http_threads)
@@ -129,6 +130,7 @@ class PluginRuntime:
             timeout_s=config.hook_timeout_s,
             threads=threads,
             watch=self._watch,
+            authors=authors,
             message_limit_octets=config.message_limit_octets,
         )
 

@@ -141,11 +141,14 @@ def _check_result(handler: HTTPHandler, result: object) -> None:
     name = getattr(_unwrapped(handler), "__qualname__", type(handler).__name__)
     if inspect.iscoroutine(result):
         result.close()
-        raise HookResultError(f"{name} is no `async def` but returned a coroutine; make it one")
-    raise HookResultError(
-        f"{name} returned a value of type {type(result).__name__}, which would be lost; answer with "
-        "response.json(…), response.text(…) or response.write(…) and return None"
-    )
+        error = HookResultError(f"{name} is no `async def` but returned a coroutine; make it one")
+    else:
+        error = HookResultError(
+            f"{name} returned a value of type {type(result).__name__}, which would be lost; answer with "
+            "response.json(…), response.text(…) or response.write(…) and return None"
+        )
+    error.blame(handler)
+    raise error
 
 
 def _unwrapped(handler: Callable[..., object]) -> Callable[..., object]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import traceback
+from types import CodeType
 from typing import Any
 
 import anyio
@@ -15,6 +17,7 @@ from mm_plugin.host.plugin_log import PluginLog
 from mm_plugin.messages.common import PluginContext, RequestContext
 from mm_plugin.plugin.background import OnCrash
 from mm_plugin.plugin.plugin import Plugin
+from mm_plugin.serve_http.routing import route
 from mm_plugin.supervisor.logs import HCLogFormatter
 from mm_plugin.transport.link import HookCall, RequestContextFields, RequestHead
 from tests.contract.links import LINKS
@@ -84,14 +87,97 @@ async def test_the_traceback_begins_with_the_author(caplog: pytest.LogCaptureFix
     assert HASH in logging.Formatter().format(record)
 
 
-async def test_a_failure_outside_the_authors_code_has_no_line(caplog: pytest.LogCaptureFixture) -> None:
-    """A wrong result has a type and all of its traceback."""
+def line_of(function: Any) -> int:
+    code: CodeType = function.__code__
+    return code.co_firstlineno
+
+
+async def test_a_wrong_result_names_the_method(caplog: pytest.LogCaptureFixture) -> None:
+    """The line, and the error's text in the traceback, say which method of which class returned it, and where it is."""
     async with running(Crashing()) as run:
         await run.call("MessageWillBePosted")
     record = error_in(caplog)
-    assert record.getMessage().endswith("answers: HookResultError")
+    place = f"{__file__}:{line_of(Crashing.message_will_be_posted)} in Crashing.message_will_be_posted"
+    assert record.getMessage().endswith(f"answers: HookResultError at {place}")
     assert record.exc_info
     assert record.exc_info[2] is not None
+    assert f"(at {place})" in str(record.exc_info[1])
+
+
+class Late(Plugin):
+    """Hooks that do not end by themselves."""
+
+    async def on_activate(self) -> None:
+        await self.linger()
+
+    async def message_has_been_posted(self, context: Any, post: Any) -> None:
+        await self.linger()
+
+    async def user_will_log_in(self, context: Any, user: Any) -> None:
+        await self.linger()
+
+    async def linger(self) -> None:
+        await anyio.sleep_forever()
+
+
+async def late(hook: str) -> Any:
+    async with running(Late()) as run:
+        request = hook_methods()[hook].request()
+        call = HookCall(name=hook, request=request, deadline=anyio.current_time() + 0.05)
+        return await run.runtime.handle_hook(call)
+
+
+@pytest.mark.parametrize("hook", ["UserWillLogIn", "MessageHasBeenPosted"])
+async def test_a_late_hook_names_the_line_at_which_it_waited(hook: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Hooks that decide and those that do not alike."""
+    await late(hook)
+    place = f"{__file__}:{line_of(Late.linger) + 1} in Late.linger"
+    assert error_in(caplog).getMessage().endswith(f"answers: HookTimeoutError at {place}")
+
+
+async def test_operators_read_where_a_late_activation_stood(caplog: pytest.LogCaptureFixture) -> None:
+    """The place is where it waited; the method's own line, where what follows its cancellation was faster."""
+    response = await late("OnActivate")
+    places = (
+        f"{__file__}:{line_of(Late.linger) + 1} in Late.linger",
+        f"{__file__}:{line_of(Late.on_activate)} in Late.on_activate",
+    )
+    assert error_in(caplog).getMessage().endswith(tuple(f"answers: HookTimeoutError at {place}" for place in places))
+    assert any(f"(at {place})" in response.error.message for place in places)
+
+
+async def test_a_late_thread_names_its_method(caplog: pytest.LogCaptureFixture) -> None:
+    """Where a ``def`` stands cannot be seen, so its first line stands for it."""
+    leave = threading.Event()
+
+    class LateThread(Plugin):
+        def on_activate(self) -> None:
+            leave.wait(30)
+
+    async with running(LateThread()) as run:
+        request = hook_methods()["OnActivate"].request()
+        await run.runtime.handle_hook(
+            HookCall(name="OnActivate", request=request, deadline=anyio.current_time() + 0.05)
+        )
+        leave.set()
+    place = f"{__file__}:{line_of(LateThread.on_activate)} in {LateThread.on_activate.__qualname__}"
+    assert error_in(caplog).getMessage().endswith(f"answers: HookTimeoutError at {place}")
+
+
+async def test_a_lost_result_of_http_names_the_method(caplog: pytest.LogCaptureFixture) -> None:
+    """A route that returns what it should write is named with its line."""
+
+    class Returning(Plugin):
+        @route("GET", "/")
+        async def page(self, request: Any, response: Any) -> Any:
+            return "lost"
+
+    async with behind("memory", Returning()) as host, host.open_http(RequestHead(method="GET", url="/")) as call:
+        await call.finish()
+        assert (await call.receive_head()).status == 500
+    text = error_in(caplog).getMessage()
+    assert f": HookResultError at {__file__}:{line_of(Returning.page)} in " in text
+    assert text.endswith("Returning.page")
 
 
 async def test_crashed_background_work_has_its_line(caplog: pytest.LogCaptureFixture) -> None:

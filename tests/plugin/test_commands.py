@@ -361,3 +361,19 @@ async def test_a_trigger_ends_at_any_white_space(space: str) -> None:
     async with running(Unbound()) as run:
         answer = await run.call("ExecuteCommand", args=CommandArgs(command=f" /one{space}a"))
     assert answer.response.text == "one a"
+
+
+async def test_a_command_that_returns_a_wrong_type_is_named_with_its_line(caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the author's method and not the hook that carries all commands."""
+
+    class Counting(Plugin):
+        @command("count")
+        async def count(self) -> Any:
+            return 3
+
+    async with running(Counting()) as run:
+        await run.call("ExecuteCommand", args=CommandArgs(command="/count"))
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    line = Counting.count.__code__.co_firstlineno
+    assert f"HookResultError at {__file__}:{line} in {Counting.count.__qualname__}" in record.getMessage()
+    assert "/count returned int; it may return str, CommandResponse, Reject or None" in caplog.text
