@@ -338,8 +338,8 @@ class StreamingCall(ServerCall):
 
     def cancel(self) -> None:
         """Stop the handler, and hold nothing for it meanwhile: it may resist, and there may be many."""
+        super().cancel()  # first: a handler that waits for a message sees its cancellation, not the error
         self.incoming.drop(GRPCStatusError(StatusCode.CANCELLED, "the call was cancelled"))
-        super().cancel()
 
     def take_gzip(self) -> None:
         """Take note that the requests may be compressed."""

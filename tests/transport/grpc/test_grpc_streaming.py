@@ -144,6 +144,30 @@ async def test_leaving_the_context_cancels(serve_everywhere: Serve) -> None:
             await cancelled.wait()
 
 
+async def test_a_handler_that_waits_for_a_message_is_cancelled(serve: Serve) -> None:
+    """The caller's reset is a cancellation to a handler that waits in ``recv_message``, no error."""
+    begun, over = anyio.Event(), anyio.Event()
+    seen: list[BaseException] = []
+
+    async def wait(stream: BytesStream) -> None:
+        begun.set()
+        try:
+            await stream.recv_message()
+        except BaseException as error:
+            seen.append(error)
+            raise
+        finally:
+            over.set()
+
+    async with serve(streaming(wait)) as served, served.channel() as channel:
+        async with channel.open_stream(PATH, bytes, bytes):
+            await begun.wait()
+        with anyio.fail_after(5):
+            await over.wait()
+        assert [type(error) for error in seen] == [anyio.get_cancelled_exc_class()]
+        seen.clear()
+
+
 async def test_handler_cancels(serve: Serve) -> None:
     """A handler that abandons its call lets the caller see CANCELLED."""
 
