@@ -10,6 +10,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mm_plugin.supervisor.short_traceback import shorten_tracebacks
+
 if TYPE_CHECKING:
     from mm_plugin.api.client import PluginAPIClient as PluginAPIClient
     from mm_plugin.api.cluster_job import ClusterJob as ClusterJob
@@ -245,6 +247,8 @@ if os.environ.get("MATTERMOST_PLUGIN"):
     from mm_plugin.supervisor.stdio import claim_stdout_early
 
     claim_stdout_early(os.environ)
+
+shorten_tracebacks()
 
 #: The names by the module that each lives in.
 _NAMES = {
