@@ -105,6 +105,8 @@ class HandlerError(MMPluginError):
         place: File, line and function of the author's that this is about; "" where unknown. Part of the text.
     """
 
+    docs_code = "MMP104"
+
     place: str = ""
 
     def blame(self, handler: Callable[..., object]) -> None:

@@ -27,6 +27,8 @@ http_threads = 32
 http_lifespan_stop_s = 0.5
 #: Longest body that ``json`` and ``form`` read, unless the handler asks for another: they hold it as a whole.
 http_parsed_body_octets = 8 * 1024 * 1024
+#: Characters of what a client reads of its own mistake in a 400; the path that it asked for is part of it.
+http_error_reason_characters = 1_000
 #: Parameters of one query or form; parsing each costs far more than receiving it.
 http_parameters = 4_096
 #: How much of one multipart file stays in memory; what is longer goes to a temporary file.

@@ -122,7 +122,8 @@ class RequestBody:
         try:
             value: JSONValue = json.loads(await self.read(limit_octets))
         except (ValueError, RecursionError) as error:
-            raise RequestFormatError(f"the body of {self._what} is no JSON: {error}") from error
+            why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+            raise RequestFormatError(f"the body of {self._what} is no JSON: {why}") from error
         return value
 
     async def form(self, limit_octets: int = limits.http_parsed_body_octets) -> Query:
@@ -136,7 +137,7 @@ class RequestBody:
         content_type = self._content_type
         if content_type.partition(";")[0].strip().lower() not in ("", "application/x-www-form-urlencoded"):
             raise RequestFormatError(
-                f"the body of {self._what} is {content_type}, not a form; use multipart() for files"
+                f"the body of {self._what} is {content_type}, not a form of application/x-www-form-urlencoded"
             )
         try:
             return Query((await self.read(limit_octets)).decode())

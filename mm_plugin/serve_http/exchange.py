@@ -72,9 +72,9 @@ async def run_http(
     """Answer one HTTP request with ``handler``; returns once the response has been finished or aborted.
 
     Without a handler the answer is 404. A handler that raises before the head gives a plain 500 without traceback
-    (413 for RequestTooLargeError, 400 for RequestFormatError and for a body that broke off), after the head the
-    response is aborted, so that the client sees a broken body and not a whole one. Returning anything but None is such
-    a failure too. Each is logged once.
+    (413 for RequestTooLargeError, 400 for a body that broke off and, with its text as reason, for RequestFormatError),
+    after the head the response is aborted, so that the client sees a broken body and not a whole one. Returning
+    anything but None is such a failure too. Each is logged once.
 
     Where the caller gives a deadline, the handler is cancelled shortly before it, and the answer is a plain 504, or an
     aborted response after the head.
@@ -220,7 +220,7 @@ async def _answer_failure(
         log_failure(f"hook ServeHTTP failed at {what}", error, fields)
         status = 504 if isinstance(error, HookTimeoutError) else 500
     if not response.started:
-        await _send_page(exchange, status)
+        await _send_page(exchange, status, str(reason) if isinstance(reason, RequestFormatError) else "")
         return True
     return response.finished
 
@@ -242,15 +242,17 @@ _PAGES = {
 }
 
 
-async def _send_page(exchange: HTTPExchange, status: int) -> None:
-    """Answer with a line of plain text that gives nothing away."""
-    text = f"{_PAGES[status]}\n".encode()
+async def _send_page(exchange: HTTPExchange, status: int, reason: str = "") -> None:
+    """Answer with a line of plain text that gives nothing away but the reason, which is for the client."""
+    line = " ".join(reason[: limits.http_error_reason_characters].split())
+    text = f"{_PAGES[status]}: {line}\n" if line else f"{_PAGES[status]}\n"
+    page = text.encode(errors="replace")
     headers = (
         ("Content-Type", "text/plain; charset=utf-8"),
         ("X-Content-Type-Options", "nosniff"),
-        ("Content-Length", str(len(text))),
+        ("Content-Length", str(len(page))),
     )
     await exchange.respond(ResponseHead(status=status, headers=headers))
     if exchange.head.method != "HEAD":
-        await exchange.write(text)
+        await exchange.write(page)
     await exchange.finish()

@@ -44,13 +44,40 @@ async def test_what_is_no_json_is_said(body: bytes) -> None:
 
 
 async def test_a_wrong_body_that_nobody_catches_is_400() -> None:
-    """The client's mistake is answered as such."""
+    """The client's mistake is answered as such, with what is wrong in one line of plain text."""
 
     async def handler(request: Request, response: Response) -> None:
         await request.json()
 
-    answer = await ask(handler, get(method="POST"), b"{")
-    assert (answer.head.status, answer.body) == (400, b"Bad Request\n")
+    answer = await ask(handler, get("/a?token=hush", "POST"), b"{")
+    reason = b"Bad Request: the body of POST /a is no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    assert (answer.head.status, answer.body) == (400, reason + b"\n")
+    headers = dict(answer.head.headers)
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Length"] == str(len(answer.body))
+
+
+async def test_the_reason_of_a_400_is_bounded() -> None:
+    """A client that sends a long path does not get all of it back; a lone surrogate in it does no harm."""
+
+    async def handler(request: Request, response: Response) -> None:
+        raise RequestFormatError("\ud800\n" + "x" * 100_000)
+
+    answer = await ask(handler, get(method="POST"))
+    assert answer.head.status == 400
+    assert answer.body.startswith(b"Bad Request: ? xxx")
+    assert len(answer.body) < 2 * limits.http_error_reason_characters
+
+
+async def test_a_body_nested_without_end_tells_nothing_of_python() -> None:
+    """What the client reads says what is wrong with its body alone."""
+
+    async def handler(request: Request, response: Response) -> None:
+        await request.json()
+
+    answer = await ask(handler, get("/a", "POST"), b"[" * 100_000)
+    assert answer.body == b"Bad Request: the body of POST /a is no JSON: it is nested too deeply\n"
 
 
 async def test_a_parsed_body_has_a_limit() -> None:
