@@ -38,6 +38,8 @@ class ClientEvents:
 
     async def posted(self, post: Post) -> None:
         """Tell a channel's members of a new post."""
+        if self._clients.is_empty:
+            return
         channel = await self._store.channels.get(post.channel_id)
         user = await self._store.users.get(post.user_id)
         data = {

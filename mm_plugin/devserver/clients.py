@@ -127,6 +127,11 @@ class Clients:
         self._clients: dict[str, Client] = {}
         self._turn = anyio.Lock()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is connected, so that events need not be put together."""
+        return not self._clients
+
     @contextmanager
     def connected(self, client: Client) -> Generator[None]:
         """Give a client events while the context is open, once somebody has signed in; nothing is sent to it after."""
