@@ -179,7 +179,7 @@ class HookMethods:
     def websocket_message_has_been_posted(
         self, web_conn_id: str, user_id: str, request: WebSocketRequest, /
     ) -> MaybeAwaitable[None]:
-        """A client sent a message meant for the plugin over its WebSocket."""
+        """A client sent a message over its WebSocket; every plugin hears all of them, so look at the action."""
 
     def on_plugin_cluster_event(self, context: PluginContext, event: PluginClusterEvent, /) -> MaybeAwaitable[None]:
         """Another node's instance of the plugin sent an event."""
