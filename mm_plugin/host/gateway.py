@@ -22,6 +22,7 @@ from mm_plugin.exceptions import MMPluginError, StatusCode
 from mm_plugin.host.gateway_request import Incoming, Session
 from mm_plugin.host.gateway_response import Outgoing
 from mm_plugin.host.http_server import Receive, Scope, Send
+from mm_plugin.host.in_flight import EventsEnded
 from mm_plugin.transport.link import CallFailure, FailureKind, HostLink, HTTPCall, RequestHead, ResponseHead
 
 __all__ = ("Gateway", "PluginResponseError", "Session")
@@ -160,7 +161,8 @@ class _Exchange:
             try:
                 part = await call.receive()
             except CallFailure as failure:
-                logger.warning("plugin %s broke its response off: %s", self._plugin_id, failure)
+                level = logging.DEBUG if isinstance(failure, EventsEnded) else logging.WARNING
+                logger.log(level, "plugin %s broke its response off: %s", self._plugin_id, failure)
                 self.broken = failure.text or failure.code.name
                 return
             if part is None:

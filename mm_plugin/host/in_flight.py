@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 
     from mm_plugin.transport.link import ResponsePart
 
-__all__ = ("InFlightLink",)
+__all__ = ("EventsEnded", "InFlightLink")
 
 _T = TypeVar("_T")
+
+
+class EventsEnded(CallFailure):
+    """An event stream has ended because its plugin stops, as it must: it has no end of its own, and nothing is lost."""
+
+    docs_code = "MMP225"
 
 
 class InFlightLink:
@@ -161,8 +167,8 @@ class _Request:
         if not self._is_cut:
             with anyio.CancelScope() as self._receiving:
                 return await receive()
-        raise _stopped(FailureKind.LOST)
+        raise _stopped(FailureKind.LOST, EventsEnded if self._endless else CallFailure)
 
 
-def _stopped(kind: FailureKind) -> CallFailure:
-    return CallFailure("the plugin is being stopped", kind=kind, code=StatusCode.UNAVAILABLE)
+def _stopped(kind: FailureKind, failure: type[CallFailure] = CallFailure) -> CallFailure:
+    return failure("the plugin is being stopped", kind=kind, code=StatusCode.UNAVAILABLE)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from google.protobuf.message import Message
 
@@ -21,6 +22,7 @@ from mm_plugin.messages.manifest import load_manifest
 from mm_plugin.messages.posts import Post
 from mm_plugin.transport.link import CallFailure, FailureKind, HookCall, HTTPExchange, RequestHead, ResponseHead
 from mm_plugin.transport.memory import memory_link
+from tests.host.http_client import client_of, link_on_port
 from tests.host.stubs import QUICK, NoAPI, StubPlugin, StubWire, write_bundle
 
 GET = RequestHead(method="GET", url="/")
@@ -188,6 +190,30 @@ async def test_a_response_of_which_nothing_more_comes_is_cut(content_type: str) 
         await link.drain(within_s=20)
         assert anyio.current_time() - begun_at < 5
     assert bodies == [b"begun"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "level"), [("text/event-stream; charset=utf-8", "DEBUG"), ("application/x-ndjson", "WARNING")]
+)
+async def test_only_a_response_that_lost_something_is_warned_of(
+    content_type: str, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That an event stream ends with its plugin is normal: each reload does it. Another response is cut off."""
+    caplog.set_level("DEBUG", "mm_plugin.host")
+    plugin = HTTPPlugin(ResponseHead(status=200, headers=(("Content-Type", content_type),)))
+    async with (
+        served(plugin) as link,
+        link_on_port(link) as port,
+        client_of(port) as client,
+        client.stream("GET", "/plugins/p/") as answer,
+    ):
+        await plugin.running.wait()
+        await link.drain(within_s=20)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await answer.aread()
+    (record,) = [record for record in caplog.records if record.name == "mm_plugin.host.gateway"]
+    assert record.levelname == level
+    assert "the plugin is being stopped" in record.getMessage()
 
 
 async def test_nothing_under_way_costs_no_time() -> None:
