@@ -20,6 +20,7 @@ from datetime import datetime
 from mm_plugin import limits
 from mm_plugin.hooks.request_context import log_fields
 from mm_plugin.messages.redaction import scrubbed, shown
+from mm_plugin.supervisor.open_line import OpenLine
 
 __all__ = ("HCLogFormatter", "HCLogHandler", "configure_logging")
 
@@ -69,9 +70,11 @@ class HCLogHandler(logging.Handler):
         self.setFormatter(HCLogFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record as one line."""
+        """Write one record as one line, after the end of what was printed without one."""
         try:
-            data = memoryview(self.format(record).encode("ascii") + b"\n")
+            line = self.format(record).encode("ascii") + b"\n"
+            data = memoryview(b"\n" + line if OpenLine.is_open else line)
+            OpenLine.is_open = False
             while data:
                 data = data[os.write(self._descriptor, data) :]
         except OSError:

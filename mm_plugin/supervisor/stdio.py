@@ -1,6 +1,6 @@
 """Standard output belongs to the handshake; whatever else is printed goes to standard error.
 
-Job:    hold the real standard output back for the one line that the host reads.
+Job:    hold the real standard output back for the one line that the host reads; have what is printed watched.
 Layer:  supervisor (process layer).
 See:    go-plugin reads one line, then drops what follows, and stops reading at a line over 64 KiB: a plugin that goes
         on printing would then block for ever.
@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, TextIO, cast
 
 from mm_plugin.exceptions import ConfigurationError
+from mm_plugin.supervisor.open_line import OpenLine, watched
 
 __all__ = ("StdoutClaim", "claim_stdout", "claim_stdout_early")
 
@@ -35,6 +36,9 @@ class StdoutClaim:
         if reconfigure is not None:
             reconfigure(line_buffering=True)
         _flush()
+        self._streams = sys.stdout, sys.stderr
+        self._watched = watched(sys.stdout, 1), watched(sys.stderr, 2)
+        sys.stdout, sys.stderr = cast("tuple[TextIO, TextIO]", self._watched)  # None where they are so already
 
     def announce(self, line: str) -> None:
         """Write one line to the real standard output.
@@ -54,6 +58,11 @@ class StdoutClaim:
     def restore(self) -> None:
         """Give standard output back to everybody."""
         _flush()
+        if sys.stdout is self._watched[0]:
+            sys.stdout = self._streams[0]
+        if sys.stderr is self._watched[1]:
+            sys.stderr = self._streams[1]
+        OpenLine.is_open = False  # nobody watches any longer
         os.dup2(self._real, 1)
         os.close(self._real)
 
