@@ -44,7 +44,7 @@ __all__ = ("serve_client",)
 
 logger = logging.getLogger("mm_plugin.devserver")
 
-_NORMAL, _NO_TEXT, _NO_MESSAGE, _TOO_LONG = 1000, 1003, 1007, 1009  # RFC 6455, section 7.4.1
+_NORMAL, _NO_TEXT, _NO_MESSAGE, _TOO_LONG, _FAILED = 1000, 1003, 1007, 1009, 1011  # RFC 6455, section 7.4.1
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 _FAULT = failed("api.context.internal.app_error", "The server failed; its log says why.")
 
@@ -118,6 +118,14 @@ class _Connection:
     # -- from the client --------------------------------------------------------------------------------------
 
     async def _read(self, hooks: TaskGroup) -> None:
+        try:
+            await self._converse(hooks)
+        except Exception:
+            logger.exception("a WebSocket connection ended by a fault of the server")
+            self._client.end(_FAILED, "the server failed; its log says why")
+
+    async def _converse(self, hooks: TaskGroup) -> None:
+        """Let somebody sign in, then take one message after the other."""
         client = self._client
         with anyio.move_on_after(limits.devserver_websocket_sign_in_s):
             await self._sign_in(token_of(self._websocket))

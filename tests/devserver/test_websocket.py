@@ -129,6 +129,26 @@ async def test_a_failing_action_ends_nothing(monkeypatch: pytest.MonkeyPatch, ca
         assert (await client.ask("ping"))["status"] == "OK"
 
 
+async def test_a_fault_of_the_server_is_said_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What fails beyond an action ends that connection alone, with 1011."""
+    async with open_world() as world, open_door(world.app, HOST, 0) as url, open_client(url) as client:
+
+        async def fail(_token: str) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.app.accounts, "session_of", fail)
+            await client.act("authentication_challenge", {"token": "any"})
+            with pytest.raises(ClosedError, match="its log says why") as caught:
+                await client.receive()
+        assert caught.value.code == 1011
+        assert "ZeroDivisionError" in caplog.text
+        async with open_client(url, world.seed.tokens["ada"]) as other:
+            assert (await other.ask("ping"))["status"] == "OK"
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [

@@ -141,6 +141,7 @@ async def test_a_slow_plugin_holds_its_client_up_and_nobody_else() -> None:
             await client.act("custom_com.example.test_move")
         await client.act("ping")
         assert (await other.ask("ping"))["status"] == "OK"
+        await anyio.wait_all_tasks_blocked()  # until no more of the client is read
         assert len(listener.heard) == 2  # both connections
         listener.hold.set()
         assert (await client.receive())["seq_reply"] == count + 1
