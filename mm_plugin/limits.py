@@ -312,6 +312,8 @@ devserver_quiet_files_ms = 50
 devserver_busy_files_ms = 1_600
 #: How long after a start changed files may still be of the plugin's own writing.
 devserver_own_files_s = 0.5
+#: Probable mistakes that are told of one patch of the configuration.
+devserver_config_hints = 20
 #: How long a request to a plugin waits while that plugin is being restarted.
 devserver_restart_wait_s = 10.0
 #: Lines of a plugin's standard error shown where its start fails; a traceback with its causes fits.

@@ -20,11 +20,12 @@ from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hook_json import answer_json, find_hook, hook_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import with_code, write_line
-from mm_plugin.cli.plugin_settings import hinting, read_settings, unknown_settings
+from mm_plugin.cli.plugin_settings import hinting, read_settings
 from mm_plugin.devserver.server import DevServer, open_devserver
 from mm_plugin.exceptions import PluginAPIError
 from mm_plugin.host.hook_client import HookContext
 from mm_plugin.host.state import PluginState
+from mm_plugin.messages.declared_settings import unknown_settings
 from mm_plugin.messages.manifest import load_manifest
 from mm_plugin.transport.link import CallFailure, FailureKind
 

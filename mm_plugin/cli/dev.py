@@ -20,7 +20,7 @@ from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hints import hints, server_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
-from mm_plugin.cli.plugin_settings import hinting, read_settings, unknown_settings
+from mm_plugin.cli.plugin_settings import hinting, read_settings
 from mm_plugin.cli.slow_start import SlowStarts, open_slow_starts
 from mm_plugin.cli.tour import PLUGIN_ID, run_tour
 from mm_plugin.devserver.reload import Reload, Reloader
@@ -29,6 +29,7 @@ from mm_plugin.devserver.watch import Changes, watch_bundle
 from mm_plugin.exceptions import PluginStartError
 from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.state import PluginState
+from mm_plugin.messages.declared_settings import unknown_settings
 from mm_plugin.messages.manifest import load_manifest
 
 if TYPE_CHECKING:

@@ -22,13 +22,14 @@ from mm_plugin.cli.hints import http_lines, server_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
 from mm_plugin.cli.plugin_routes import declared_code
-from mm_plugin.cli.plugin_settings import quoting_hint, read_settings, unknown_settings
+from mm_plugin.cli.plugin_settings import quoting_hint, read_settings
 from mm_plugin.devserver.server import open_devserver, open_doorway
 from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.host.api_receiver import HandlerAPI
 from mm_plugin.host.gateway import Gateway, Session
 from mm_plugin.host.host import Host, open_host
 from mm_plugin.host.state import PluginState
+from mm_plugin.messages.declared_settings import unknown_settings
 from mm_plugin.messages.manifest import load_manifest
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ Errors: ValidationError where a patch is no configuration or a plugin refuses it
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,7 @@ import anyio
 
 from mm_plugin._proto.system_pb2 import ConfigJson
 from mm_plugin.devserver.config import CONFIG, default_config, plugin_config_name
+from mm_plugin.devserver.config_hints import probable_mistakes
 from mm_plugin.devserver.errors import invalid
 from mm_plugin.devserver.json_forms import parse_object
 from mm_plugin.exceptions import PluginAPIError
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mm_plugin.types import JSONObject, JSONValue
 
 __all__ = ("Configuration", "merged")
+
+logger = logging.getLogger("mm_plugin.devserver")
 
 _SECTION, _PLUGINS = "PluginSettings", "Plugins"
 
@@ -71,7 +75,11 @@ class Configuration:
             ValidationError: A plugin refuses it, or a section is no object.
             RateLimitedError: The plugins are too far behind.
         """
-        for over in await self.save(merged(await self.read(), patch), context=context):
+        saved = await self.save(merged(await self.read(), patch), context=context)
+        manifests = {plugin_id: plugin.manifest for plugin_id, plugin in self._app.host.plugins.items()}
+        for mistake in probable_mistakes(patch, manifests):  # a server takes it without a word, so we refuse nothing
+            logger.warning("configuration: %s", mistake)
+        for over in saved:
             await over.wait()
         return await self.read()
 

@@ -16,8 +16,9 @@ import pytest
 
 from mm_plugin.cli.hints import http_lines
 from mm_plugin.cli.plugin_routes import DeclaredCode, declared_code
-from mm_plugin.cli.plugin_settings import read_settings, unknown_settings
+from mm_plugin.cli.plugin_settings import read_settings
 from mm_plugin.exceptions import ConfigurationError
+from mm_plugin.messages.declared_settings import unknown_settings
 from mm_plugin.messages.manifest import Manifest
 from mm_plugin.types import JSONObject
 from tests.cli.command import TIMEOUT_S, run, running, write_plugin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import httpx
@@ -21,6 +22,7 @@ from mm_plugin.types import JSONObject, JSONValue
 from tests.devserver.worlds import World, open_world
 
 PLUGIN_ID = "com.example.test"
+PLACE = "PluginSettings.Plugins"
 
 
 class Settled(Plugin):
@@ -71,6 +73,42 @@ async def test_a_patch_reaches_the_plugin() -> None:
         assert config == (await admin.get("/config")).json()
         assert config["PluginSettings"]["Plugins"] == {PLUGIN_ID: {"Limit": 4}}
         assert (config["TeamSettings"], config["ServiceSettings"]["SiteURL"]) == ({"SiteName": "here"}, url)
+
+
+@pytest.mark.parametrize(
+    ("patch", "told"),
+    [
+        (
+            {"PluginSettings": {"Plugins": {"com.exmaple.test": {"Words": "a"}}}},
+            f"{PLACE}.com.exmaple.test: the server has no plugin of this id; did you mean com.example.test?",
+        ),
+        (
+            settings({"Wrods": "a", "words": "b", "Limit": 3}),
+            f"{PLACE}.{PLUGIN_ID}: the settings_schema of plugin.json has no setting 'Wrods'; did you mean Words?",
+        ),
+        (
+            {"PluginSetting": {"Plugins": {}}},
+            "PluginSetting: plugins have no settings there; did you mean PluginSettings?",
+        ),
+        (
+            {"PluginSettings": {"plugins": {}}},
+            "PluginSettings.plugins: plugins have no settings there; did you mean PluginSettings.Plugins?",
+        ),
+        (settings({"Gone": None, "LIMIT": 1}), ""),
+        ({"PluginSettings": {"Plugins": {"com.example.gone": None}, "PluginStates": {}}, "EmailSettings": {}}, ""),
+    ],
+)
+async def test_a_patch_that_nothing_reads_is_taken_and_told(
+    patch: JSONObject, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server says nothing of a misspelt name; here the log has what, where, and the name that was meant."""
+    async with open_site() as (world, _, admin, _ada):
+        plugin = world.app.host.plugins[PLUGIN_ID]
+        schema: JSONObject = {"settings": [{"key": "Words", "type": "text"}, {"key": "Limit", "type": "number"}]}
+        plugin.manifest = replace(plugin.manifest, settings_schema=schema)
+        assert (await admin.put("/config/patch", json=patch)).status_code == 200
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ([f"configuration: {told}"] if told else [])
 
 
 async def test_a_patch_is_over_when_the_plugin_has_it() -> None:
