@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ __all__ = ("FIELDS", "Manifest", "ManifestServer", "PythonSettings", "load_manif
 #: The manifest's file name in the root of a bundle.
 FILE_NAME = "plugin.json"
 _YAML_NAMES = ("plugin.yaml", "plugin.yml")
+_PACKED = (".tar.gz", ".tgz")
 _ID = re.compile(r"[a-zA-Z0-9_.-]{3,190}")
 # Semantic Versioning 2.0.0, which the server demands of version and min_server_version.
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
@@ -131,13 +133,25 @@ def load_manifest(bundle: Path) -> Manifest:
         except FileNotFoundError:
             continue
         except NotADirectoryError:
-            raise ManifestError(f"{bundle}: expected the folder of a plugin, found a file") from None
+            raise ManifestError(f"{bundle}: expected the folder of a plugin, {_kind_of_file(bundle)}") from None
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
         return parse_manifest(octets, where=str(path))
     if not bundle.is_dir():
         raise ManifestError(f"{bundle}: expected the folder of a plugin, found no such folder")
     raise ManifestError(f"{bundle / FILE_NAME}: no such file; the root of a plugin must hold {FILE_NAME}")
+
+
+def _kind_of_file(path: Path) -> str:
+    """Say what stands where a folder was expected, and how to come from there to the folder."""
+    if path.name in (FILE_NAME, *_YAML_NAMES):
+        return f"found its manifest; give {path.parent}"
+    for ending in _PACKED:
+        if path.name.endswith(ending) and path.name != ending:
+            target = shlex.quote(str(path.with_name(path.name.removesuffix(ending))))
+            unpack = f"mkdir {target} && tar -xzf {shlex.quote(str(path))} -C {target}"
+            return f"found a packed bundle; unpack it with: {unpack}, and give the folder in it that holds {FILE_NAME}"
+    return "found a file"
 
 
 def _read(path: Path) -> bytes:

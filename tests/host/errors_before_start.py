@@ -44,6 +44,18 @@ async def _a_file(folder: Path) -> str:
     return await error_of(folder / "file")
 
 
+@case("a packed bundle stands where the folder should")
+async def _a_packed_bundle(folder: Path) -> str:
+    (folder / "guard.tar.gz").touch()
+    return await error_of(folder / "guard.tar.gz")
+
+
+@case("the manifest stands where the folder should")
+async def _the_manifest(folder: Path) -> str:
+    (folder / "plugin.json").touch()
+    return await error_of(folder / "plugin.json")
+
+
 @case("there is no manifest")
 async def _no_manifest(folder: Path) -> str:
     return await error_of(folder)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,20 @@ def test_load_missing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ManifestError, match="found a file"):
         load_manifest(tmp_path / "file")
+    for name in ("my bundle.tar.gz", "b.tgz"):
+        (tmp_path / name).touch()
+        with pytest.raises(ManifestError) as caught:
+            load_manifest(tmp_path / name)
+        folder = str(tmp_path / name.partition(".")[0])
+        packed, to = shlex.quote(str(tmp_path / name)), shlex.quote(folder)
+        assert f"found a packed bundle; unpack it with: mkdir {to} && tar -xzf {packed} -C {to}, and" in str(
+            caught.value
+        )
+    (tmp_path / "plugin.json").touch()
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(tmp_path / "plugin.json")
+    assert str(caught.value).endswith(f"found its manifest; give {tmp_path}")
+    (tmp_path / "plugin.json").unlink()
     (tmp_path / "plugin.json").mkdir()
     with pytest.raises(ManifestError, match=r"plugin.json: cannot be read"):
         load_manifest(tmp_path)
