@@ -33,8 +33,6 @@ def describe(error: BaseException) -> str:
 
     Its text is left out: nobody can tell what secrets an author's error quotes. The traceback has it.
     """
-    if isinstance(error, HandlerError) and error.place:
-        return f"{type(error).__name__} at {error.place}"
     seen: BaseException | None = error
     while seen is not None:
         authors = [one for one in extract_tb(seen.__traceback__) if not one.filename.startswith((OWN, *LIBRARIES))]
@@ -42,7 +40,8 @@ def describe(error: BaseException) -> str:
             at = authors[-1]
             return f"{type(error).__name__} at {at.filename}:{at.lineno} in {at.name}"
         seen = seen.__cause__
-    return type(error).__name__
+    place = error.place if isinstance(error, HandlerError) else ""
+    return f"{type(error).__name__} at {place}" if place else type(error).__name__
 
 
 def innermost_place(error: BaseException) -> str:
@@ -70,8 +69,13 @@ def _last_authors(lines: Iterable[tuple[CodeType, int]]) -> str:
 
 
 def from_author_on(error: BaseException) -> TracebackType | None:
-    """Return an error's traceback without the frames of this package that led to the author's code."""
+    """Return an error's traceback without the frames of this package that led to the author's code.
+
+    None for an error that names its place and has passed no line of the author's: our frames say nothing more.
+    """
     rest = error.__traceback__
     while rest is not None and rest.tb_frame.f_code.co_filename.startswith(OWN):
         rest = rest.tb_next
-    return error.__traceback__ if rest is None else rest
+    if rest is None and not (isinstance(error, HandlerError) and error.place):
+        return error.__traceback__
+    return rest

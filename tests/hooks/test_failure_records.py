@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from mm_plugin._proto.services import hook_methods
+from mm_plugin.exceptions import HookResultError
 from mm_plugin.hooks.results import Reject
 from mm_plugin.host.plugin_log import PluginLog
 from mm_plugin.messages.common import PluginContext, RequestContext
@@ -100,8 +101,24 @@ async def test_a_wrong_result_names_the_method(caplog: pytest.LogCaptureFixture)
     place = f"{__file__}:{line_of(Crashing.message_will_be_posted)} in Crashing.message_will_be_posted"
     assert record.getMessage().endswith(f"answers: HookResultError at {place}")
     assert record.exc_info
+    assert record.exc_info[2] is None  # our frames would say nothing more
+    assert f"(at {place})" in logging.Formatter().format(record)
+
+
+async def test_an_error_of_that_kind_of_the_authors_own_has_its_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the author's code raises it, the line is that one."""
+
+    class Raising(Plugin):
+        async def message_will_be_posted(self, context: Any, post: Any) -> Any:
+            raise HookResultError("mine")
+
+    async with running(Raising()) as run:
+        await run.call("MessageWillBePosted")
+    record = error_in(caplog)
+    line = line_of(Raising.message_will_be_posted) + 1
+    assert record.getMessage().endswith(f"HookResultError at {__file__}:{line} in message_will_be_posted")
+    assert record.exc_info
     assert record.exc_info[2] is not None
-    assert f"(at {place})" in str(record.exc_info[1])
 
 
 class Late(Plugin):
