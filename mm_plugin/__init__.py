@@ -7,12 +7,13 @@ No room inside the package imports this module.
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mm_plugin.supervisor.short_traceback import shorten_tracebacks
-
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from mm_plugin.api.client import PluginAPIClient as PluginAPIClient
     from mm_plugin.api.cluster_job import ClusterJob as ClusterJob
     from mm_plugin.api.cluster_lock import ClusterLock as ClusterLock
@@ -248,7 +249,17 @@ if os.environ.get("MATTERMOST_PLUGIN"):
 
     claim_stdout_early(os.environ)
 
-shorten_tracebacks()
+_write = sys.excepthook
+
+
+def _write_short(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Show a mistake in a plugin class by its author's line, where nobody catches it."""
+    from mm_plugin.supervisor.short_traceback import shortened
+
+    _write(kind, error, shortened(error, traceback))
+
+
+sys.excepthook = _write_short
 
 #: The names by the module that each lives in.
 _NAMES = {

@@ -1,37 +1,27 @@
-"""Show an error of a plugin class without the frames of this package, where nobody catches it.
+"""The traceback of an error in a plugin class without the frames of this package, where nobody catches it.
 
 Job:    let the traceback of a DeclarationError end with the author's line, whose mistake the error tells.
-Layer:  supervisor (process layer). Loaded when the package is imported, so it imports next to nothing itself.
-Output: what ``sys.excepthook`` would write, of all other errors unchanged; at log level DEBUG of these, too.
+Layer:  supervisor (process layer). The front door's ``sys.excepthook`` asks it, so what goes well never loads it.
 """
 
 from __future__ import annotations
 
-import sys
+import os
 from types import TracebackType
 
-__all__ = ("shorten_tracebacks",)
+from mm_plugin.exceptions import DeclarationError
+from mm_plugin.hooks.source_places import LIBRARIES, OWN
+from mm_plugin.settings import LOG_LEVEL, SERVER_LOG_LEVEL
+
+__all__ = ("shortened",)
 
 
-def shorten_tracebacks() -> None:
-    """Put a hook before ``sys.excepthook``, which goes on to write; what somebody catches is left as it is."""
-    write = sys.excepthook
-
-    def write_short(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        from mm_plugin.exceptions import DeclarationError
-
-        if isinstance(error, DeclarationError) and not _is_debugged():
-            traceback = _shorten(error)
-        write(kind, error, traceback)
-
-    sys.excepthook = write_short
+def shortened(error: BaseException, traceback: TracebackType | None) -> TracebackType | None:
+    """Return the traceback to show; at log level DEBUG, and of all other errors, the one that was given."""
+    return _shorten(error) if isinstance(error, DeclarationError) and not _is_debugged() else traceback
 
 
 def _is_debugged() -> bool:
-    import os
-
-    from mm_plugin.settings import LOG_LEVEL, SERVER_LOG_LEVEL
-
     level = os.environ.get(LOG_LEVEL) or os.environ.get(SERVER_LOG_LEVEL) or ""
     return level.strip().upper() in {"DEBUG", "TRACE"}
 
@@ -41,8 +31,6 @@ def _shorten(error: BaseException) -> TracebackType | None:
 
     What came from no author's line is no longer told as a cause: the error's own text says it.
     """
-    from mm_plugin.hooks.source_places import LIBRARIES, OWN
-
     frames: list[TracebackType] = []
     at = error.__traceback__
     while at is not None:
