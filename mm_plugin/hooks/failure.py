@@ -76,7 +76,11 @@ def answer_failure(codec: HookCodec, policy: FailurePolicy, cause: Exception, *,
                 "hook %s answers with an error: %s", row.name, cause, exc_info=cause, extra=_extra(row, request_id)
             )
             return response
-    log_failure(f"hook {row.name} failed, its policy {policy.name} answers", cause, _extra(row, request_id))
+    if isinstance(cause, _Unreached):  # all there is to say; a traceback would cost a flood of such calls our time
+        text = "hook %s did not reach its handler, its policy %s answers: %s"
+        logger.error(text, row.name, policy.name, _describe(cause), extra=_extra(row, request_id))
+    else:
+        log_failure(f"hook {row.name} failed, its policy {policy.name} answers", cause, _extra(row, request_id))
     if policy is not FailurePolicy.ALLOW:
         if row.tells_cause:
             return codec.refuse(_describe(cause))
