@@ -27,6 +27,7 @@ SERVER = Path(__file__).with_name("api_server_process.py")
 TASKS, CALLS = 100, 100
 #: A RST_STREAM frame of stream 1, up to its error code (RFC 9113, section 6.4).
 RESET_HEAD = bytes([0, 0, 4, 3, 0, 0, 0, 0, 1])
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
 class Echo:
@@ -205,6 +206,7 @@ async def test_an_idle_connection_is_left_alone() -> None:
 
             async def take() -> None:
                 async with await cast("SocketListener", listener.listeners[0]).accept() as stream:
+                    await stream.send(SETTINGS)  # no call is sent before that
                     async for data in stream:
                         received.extend(data)
                         if received[-13:-4] == RESET_HEAD:
