@@ -249,17 +249,15 @@ if os.environ.get("MATTERMOST_PLUGIN"):
 
     claim_stdout_early(os.environ)
 
-_write = sys.excepthook
+    _write = sys.excepthook
 
+    def _write_short(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        """Show a mistake in a plugin class by its author's line, where nobody catches it."""
+        from mm_plugin.supervisor.short_traceback import shortened
 
-def _write_short(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Show a mistake in a plugin class by its author's line, where nobody catches it."""
-    from mm_plugin.supervisor.short_traceback import shortened
+        _write(kind, error, shortened(error, traceback))
 
-    _write(kind, error, shortened(error, traceback))
-
-
-sys.excepthook = _write_short
+    sys.excepthook = _write_short  # of a plugin's process alone: other programs that import us keep their own
 
 #: The names by the module that each lives in.
 _NAMES = {

@@ -91,6 +91,8 @@ socket_write_octets = 256 * 1024
 socket_read_octets = 65_536
 #: Pause before the next connection is tried where the system has no descriptors, or the peer's queue no room.
 accept_pause_s = 0.05
+#: Longest wait for a connection to be opened; to loopback it takes no time, and callers may have no deadline.
+connect_s = 20.0
 #: Longest wait for one socket write before the peer counts as gone.
 socket_write_s = 30.0
 #: Longest wait for the peer after our last frame, before the socket is closed.
@@ -318,6 +320,8 @@ devserver_config_hints = 20
 devserver_restart_wait_s = 10.0
 #: Lines of a plugin's standard error shown where its start fails; a traceback with its causes fits.
 cli_stderr_lines = 40
+#: A start that takes longer is told to whoever sits before the terminal, with what the plugin has logged.
+cli_slow_start_s = 3.0
 #: Routes of a plugin that a command shows at most.
 cli_routes = 8
 #: Longest wait for one step of the tour.

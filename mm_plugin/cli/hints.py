@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from mm_plugin import limits
-from mm_plugin.cli.plugin_routes import DeclaredCode, declared_code
+from mm_plugin.cli.declared_code import DeclaredCode, declared_code
 from mm_plugin.devserver.seed import PASSWORD, USER_NAMES
 from mm_plugin.hooks.names import HookName
 

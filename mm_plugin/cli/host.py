@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
+from mm_plugin.cli.declared_code import declared_code
 from mm_plugin.cli.held_log import HeldLog
 from mm_plugin.cli.hints import http_lines, server_fields
 from mm_plugin.cli.loop import complain, host_options, run_until_signal
 from mm_plugin.cli.output import Output
-from mm_plugin.cli.plugin_routes import declared_code
 from mm_plugin.cli.plugin_settings import quoting_hint, read_settings
 from mm_plugin.devserver.server import open_devserver, open_doorway
 from mm_plugin.exceptions import ConfigurationError

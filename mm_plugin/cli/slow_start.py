@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from mm_plugin import limits
 from mm_plugin.host.state import PluginState
+from mm_plugin.host.ungrouped import ungrouped
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from mm_plugin.host.running_plugin import RunningPlugin
 
 __all__ = ("SlowStarts", "open_slow_starts")
-
-_SLOW_S = 3.0
 
 
 class SlowStarts:
@@ -40,8 +40,8 @@ class SlowStarts:
 
     async def _wait(self, plugin: RunningPlugin, start: anyio.CancelScope) -> None:
         with start:
-            await anyio.sleep(_SLOW_S)
-            self._told(plugin, _SLOW_S)
+            await anyio.sleep(limits.cli_slow_start_s)
+            self._told(plugin, limits.cli_slow_start_s)
 
 
 @asynccontextmanager
@@ -51,11 +51,7 @@ async def open_slow_starts(told: Callable[[RunningPlugin, float], None]) -> Asyn
     Args:
         told: Called once for each start that is still under way after some seconds, with those seconds.
     """
-    try:
+    with ungrouped():
         async with anyio.create_task_group() as tasks:
             yield SlowStarts(tasks, told)
             tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:  # the body's own exception, since waiting raises nothing
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise

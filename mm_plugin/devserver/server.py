@@ -29,6 +29,7 @@ from mm_plugin.host.host import open_host
 from mm_plugin.host.http_server import ASGIApp, Receive, Scope, Send, serve_http_app
 from mm_plugin.host.options import HostOptions
 from mm_plugin.host.running_plugin import RunningPlugin
+from mm_plugin.host.ungrouped import ungrouped
 from mm_plugin.host.wires import HostWire
 from mm_plugin.messages.manifest import Manifest
 from mm_plugin.serve_http.target import split_target
@@ -77,7 +78,7 @@ async def open_app(
     def answer_for(manifest: Manifest) -> HandlerAPI:
         return HandlerAPI(DevServerAPI(app, manifest), absent=_ABSENT)
 
-    try:
+    with ungrouped():
         async with anyio.create_task_group() as tasks:
             async with open_host(answer_for, options=options, wire=wire, on_change=on_change) as host:
                 app = App(store, host, tasks)
@@ -85,11 +86,6 @@ async def open_app(
                 await store.commands.delete("plugin_id <> ''")
                 yield app
             tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # Telling plugins raises nothing, so this is the body's own exception.
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise
 
 
 @asynccontextmanager
@@ -157,7 +153,7 @@ async def open_doorway(asgi_app: ASGIApp, host: str, port: int) -> AsyncGenerato
     Raises:
         ConfigurationError: The address cannot be used.
     """
-    try:
+    with ungrouped():
         async with anyio.create_task_group() as tasks:
             try:
                 port = await tasks.start(partial(serve_http_app, asgi_app, host=host, port=port))
@@ -166,11 +162,6 @@ async def open_doorway(asgi_app: ASGIApp, host: str, port: int) -> AsyncGenerato
             shown = f"[{host}]" if ":" in host else host
             yield f"http://{shown}:{port}"
             tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # The server raises nothing once it listens, so this is the body's own exception.
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise
 
 
 def _asgi_app(app: App) -> ASGIApp:

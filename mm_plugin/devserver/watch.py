@@ -20,6 +20,7 @@ from anyio.abc import TaskStatus
 
 from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError
+from mm_plugin.host.ungrouped import ungrouped
 
 __all__ = ("Changes", "is_source", "watch_bundle")
 
@@ -100,15 +101,11 @@ async def watch_bundle(
     root = bundle.resolve()  # noqa: ASYNC240 - once, before anything runs
     beside = frozenset(f"{path.resolve()}{end}" for path in ignored for end in ("", *_SQLITE_ENDS))
     changes = Changes()
-    try:
+    with ungrouped():
         async with anyio.create_task_group() as tasks:
             await tasks.start(_watch, root, beside, tuple(patterns), changes)
             yield changes
             tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:  # the body's own exception, as a rule
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise
 
 
 async def _watch(

@@ -10,14 +10,15 @@ import math
 import os
 import signal
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import anyio
 
 from mm_plugin.exceptions import ConfigurationError, StatusCode
-from mm_plugin.transport.link import APIReceiver, CallFailure, FailureKind, HostLink, HTTPCall, RequestHead
+from mm_plugin.host.link_around import LinkAround
+from mm_plugin.transport.link import APIReceiver, CallFailure, FailureKind, HostLink
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -93,7 +94,7 @@ def parse_faults(texts: Iterable[str]) -> Faults:
     return faults
 
 
-class FaultyLink:
+class FaultyLink(LinkAround):
     """A HostLink with faults.
 
     Args:
@@ -103,7 +104,7 @@ class FaultyLink:
     """
 
     def __init__(self, link: HostLink, faults: Faults, pid: int) -> None:
-        self._link = link
+        super().__init__(link)
         self._faults = faults
         self._pid = pid
         self._calls = 0
@@ -126,22 +127,6 @@ class FaultyLink:
         if faults.drop and self._calls % faults.drop == 0:
             raise CallFailure("the answer was dropped on purpose", kind=FailureKind.LOST, code=StatusCode.UNAVAILABLE)
         return response
-
-    def open_http(self, head: RequestHead) -> AbstractAsyncContextManager[HTTPCall]:
-        """Open one HTTP request; see HostLink."""
-        return self._link.open_http(head)
-
-    async def check_health(self, *, deadline: float | None = None) -> bool:
-        """Ask whether the plugin serves; see HostLink."""
-        return await self._link.check_health(deadline=deadline)
-
-    async def ask_stop(self, *, deadline: float | None = None) -> None:
-        """Ask the plugin to stop; see HostLink."""
-        await self._link.ask_stop(deadline=deadline)
-
-    async def aclose(self) -> None:
-        """Close the link; see HostLink."""
-        await self._link.aclose()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

@@ -29,6 +29,7 @@ from mm_plugin.host.options import HostOptions
 from mm_plugin.host.plugin_http import PluginHTTP
 from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.state import PluginReport, PluginState
+from mm_plugin.host.ungrouped import ungrouped
 from mm_plugin.host.wires import HostWire, grpc_wire
 from mm_plugin.messages.manifest import Manifest, load_manifest
 from mm_plugin.transport.link import APIReceiver, HostLink
@@ -323,7 +324,7 @@ async def open_host(
     """
     options = options or HostOptions()
     wire = wire or grpc_wire(message_limit_octets=options.message_limit_octets, api_unix_socket=options.api_unix_socket)
-    try:
+    with ungrouped():
         async with open_guard() as guard, anyio.create_task_group() as tasks:
             host = Host(tasks, api, wire=wire, options=options, guard=guard, on_change=on_change)
             try:
@@ -331,11 +332,6 @@ async def open_host(
             finally:
                 with anyio.CancelScope(shield=True):
                     await host.aclose()
-    except BaseExceptionGroup as group:
-        # The plugins' tasks raise nothing, so this is the body's own exception.
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise
 
 
 @asynccontextmanager

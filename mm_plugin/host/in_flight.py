@@ -16,6 +16,7 @@ import anyio
 
 from mm_plugin import limits
 from mm_plugin.exceptions import StatusCode
+from mm_plugin.host.link_around import LinkAround
 from mm_plugin.transport.link import CallFailure, FailureKind, HostLink, HTTPCall, RequestHead, ResponseHead
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class EventsEnded(CallFailure):
     docs_code = "MMP225"
 
 
-class InFlightLink:
+class InFlightLink(LinkAround):
     """A HostLink that knows what is under way on it.
 
     Args:
@@ -42,7 +43,7 @@ class InFlightLink:
     """
 
     def __init__(self, link: HostLink) -> None:
-        self._link = link
+        super().__init__(link)
         self._hooks = 0
         self._requests: set[_Request] = set()
         self._stopping = False
@@ -52,7 +53,7 @@ class InFlightLink:
         """Call a hook; see HostLink."""
         self._hooks += 1
         try:
-            return await self._link.call_hook(name, request, deadline=deadline)
+            return await super().call_hook(name, request, deadline=deadline)
         finally:
             self._hooks -= 1
             self._less.set()
@@ -74,18 +75,6 @@ class InFlightLink:
             finally:
                 self._requests.discard(request)
                 self._less.set()
-
-    async def check_health(self, *, deadline: float | None = None) -> bool:
-        """Ask whether the plugin serves; see HostLink."""
-        return await self._link.check_health(deadline=deadline)
-
-    async def ask_stop(self, *, deadline: float | None = None) -> None:
-        """Ask the plugin to stop; see HostLink."""
-        await self._link.ask_stop(deadline=deadline)
-
-    async def aclose(self) -> None:
-        """Close the link; see HostLink."""
-        await self._link.aclose()
 
     async def drain(self, *, within_s: float) -> None:
         """Take no more HTTP requests, and wait for hooks and requests under way; then cut the requests that are left.

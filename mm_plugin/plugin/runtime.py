@@ -85,8 +85,8 @@ class PluginRuntime:
         bindings = bindings_of(plugin)
         # Hooks that nobody handles have interceptors around them like all others.
         functions: dict[HookName, Callable[..., object]] = dict.fromkeys(_UNARY, unhandled)
-        authors = {name: getattr(plugin, at.attribute) for name, at in bindings.items() if at.owner is not object}
         functions |= {name: getattr(plugin, binding.attribute) for name, binding in bindings.items()}
+        authors = {name: functions[name] for name, binding in bindings.items() if binding.owner is not object}
         # Threads of its own: streams are long, and must not keep hooks waiting.
         self._http_threads = HookThreads(limits.http_threads)
         http = PluginHTTP(plugin, bindings.get(HookName.ServeHTTP), surface_of(plugin), self._http_threads)

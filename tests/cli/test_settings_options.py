@@ -14,8 +14,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from mm_plugin.cli.declared_code import DeclaredCode, declared_code
 from mm_plugin.cli.hints import http_lines
-from mm_plugin.cli.plugin_routes import DeclaredCode, declared_code
 from mm_plugin.cli.plugin_settings import read_settings
 from mm_plugin.exceptions import ConfigurationError
 from mm_plugin.messages.declared_settings import unknown_settings

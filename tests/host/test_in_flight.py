@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from mm_plugin._proto.hooks_message_pb2 import MessageWillBePostedResponse
 from mm_plugin._proto.services import hook_methods
 from mm_plugin.hooks.names import HookName
+from mm_plugin.host.hook_client import HookClient
 from mm_plugin.host.in_flight import InFlightLink
 from mm_plugin.host.running_plugin import RunningPlugin
 from mm_plugin.host.state import PluginState
@@ -59,10 +60,12 @@ def hosted(stub: StubPlugin, folder: Path, *, drain_s: float) -> RunningPlugin:
     return RunningPlugin(bundle, load_manifest(bundle), NoAPI(), wire=StubWire(stub).wire, options=options)
 
 
-async def test_a_stop_waits_for_the_hook_under_way(tmp_path: Path) -> None:
-    """The plugin gets no further hook, the one that runs is answered, then comes OnDeactivate."""
-    stub = SlowPlugin()
-    plugin = hosted(stub, tmp_path, drain_s=20)
+@asynccontextmanager
+async def screening(
+    stub: SlowPlugin, folder: Path, *, drain_s: float
+) -> AsyncGenerator[tuple[RunningPlugin, HookClient, list[str]]]:
+    """Run a plugin whose hook is under way and asked to stop; yield it, its hooks, and where the answer will be."""
+    plugin, rejections = hosted(stub, folder, drain_s=drain_s), list[str]()
     plugin.begin()
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
@@ -70,7 +73,6 @@ async def test_a_stop_waits_for_the_hook_under_way(tmp_path: Path) -> None:
             await plugin.wait_settled()
             hooks = plugin.hooks
             assert hooks is not None
-            rejections: list[str] = []
 
             async def post() -> None:
                 rejections.append((await hooks.message_will_be_posted(Post(message="x"))).rejection)
@@ -78,14 +80,21 @@ async def test_a_stop_waits_for_the_hook_under_way(tmp_path: Path) -> None:
             tasks.start_soon(post)
             await stub.running.wait()
             plugin.ask_stop()
-            while plugin.state is not PluginState.STOPPING:
-                await plugin.wait_change()
-            assert plugin.hooks is None
-            await anyio.wait_all_tasks_blocked()
-            assert (await hooks.message_will_be_posted(Post(message="y"))).rejection == ""  # as if it did not run
-            assert stub.ended == []
-            stub.release.set()
+            yield plugin, hooks, rejections
             await plugin.wait_over()
+
+
+async def test_a_stop_waits_for_the_hook_under_way(tmp_path: Path) -> None:
+    """The plugin gets no further hook, the one that runs is answered, then comes OnDeactivate."""
+    stub = SlowPlugin()
+    async with screening(stub, tmp_path, drain_s=20) as (plugin, hooks, rejections):
+        while plugin.state is not PluginState.STOPPING:
+            await plugin.wait_change()
+        assert plugin.hooks is None
+        await anyio.wait_all_tasks_blocked()
+        assert (await hooks.message_will_be_posted(Post(message="y"))).rejection == ""  # as if it did not run
+        assert stub.ended == []
+        stub.release.set()
     assert rejections == ["no"]
     assert stub.ended == ["answered", "OnDeactivate"]
 
@@ -93,18 +102,8 @@ async def test_a_stop_waits_for_the_hook_under_way(tmp_path: Path) -> None:
 async def test_a_hook_that_does_not_end_is_waited_for_only_so_long(tmp_path: Path) -> None:
     """OnDeactivate comes all the same."""
     stub = SlowPlugin()
-    plugin = hosted(stub, tmp_path, drain_s=0.1)
-    plugin.begin()
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(plugin.run)
-            await plugin.wait_settled()
-            hooks = plugin.hooks
-            assert hooks is not None
-            tasks.start_soon(hooks.message_will_be_posted, Post(message="x"))
-            await stub.running.wait()
-            plugin.ask_stop()
-            await plugin.wait_over()
+    async with screening(stub, tmp_path, drain_s=0.1):
+        pass
     assert stub.ended[0] == "OnDeactivate"
 
 

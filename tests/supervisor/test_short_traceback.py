@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+HOSTED = {"MATTERMOST_PLUGIN": "Securely message teams, anywhere."}
 OWN_FRAMES = f"{os.sep}mm_plugin{os.sep}"
 
 MISTAKES = {
@@ -24,7 +25,7 @@ MISTAKES = {
 def run(tmp_path: Path, text: str, **environ: str) -> str:
     script = tmp_path / "guard.py"
     script.write_text(text)
-    environ = {**{name: value for name, value in os.environ.items() if "MATTERMOST" not in name}, **environ}
+    environ = {**{name: value for name, value in os.environ.items() if "MATTERMOST" not in name}, **HOSTED, **environ}
     done = subprocess.run([sys.executable, script], env=environ, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     return done.stderr
@@ -34,11 +35,10 @@ def plugin(name: str) -> str:
     return f"from mm_plugin import Plugin, command, hook, route\n\n\nclass Guard(Plugin):\n    {MISTAKES[name]}\n"
 
 
-@pytest.mark.parametrize("environ", [{}, {"MATTERMOST_PLUGIN": "Securely message teams, anywhere."}])
 @pytest.mark.parametrize("name", list(MISTAKES))
-def test_the_authors_line_and_the_message(name: str, environ: dict[str, str], tmp_path: Path) -> None:
-    """By hand and under a host alike: no frame of this package, and the last line says what is wrong."""
-    shown = run(tmp_path, plugin(name), **environ)
+def test_the_authors_line_and_the_message(name: str, tmp_path: Path) -> None:
+    """No frame of this package, and the last line says what is wrong."""
+    shown = run(tmp_path, plugin(name))
     assert shown.startswith(
         f'Traceback (most recent call last):\n  File "{tmp_path}{os.sep}guard.py", line 4, in <module>\n'
     )
@@ -70,3 +70,9 @@ def test_a_cause_in_the_authors_code_is_shown(tmp_path: Path) -> None:
     shown = run(tmp_path, text)
     assert "KeyError: 'deep'" in shown
     assert "in broken" in shown
+
+
+def test_other_programs_keep_their_hook(tmp_path: Path) -> None:
+    """What is imported by a program that is no plugin's process leaves how its errors are shown to it."""
+    text = "import sys\nimport mm_plugin\nsys.exit(1 if sys.excepthook is sys.__excepthook__ else 0)\n"
+    assert run(tmp_path, text, MATTERMOST_PLUGIN="") == ""

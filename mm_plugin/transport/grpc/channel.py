@@ -295,7 +295,7 @@ class GRPCChannel:
         try:
             if self._reached and self._failures:
                 await anyio.sleep_until(self._pause_end)
-            connection = ClientConnection(await self._open_byte_stream(), take)
+            connection = ClientConnection(await self._opened_in_time(), take)
             await connection.run()
             if self._attempt is attempt:  # it never took a call
                 raise ConnectionError(connection.end_text)
@@ -305,6 +305,11 @@ class GRPCChannel:
             self._pause_end = self._now() + min(pause_s, limits.api_reconnect_backoff_max_s)
             self._failures += 1
             self._failure_text = f"the server cannot be reached: {error}"
+
+    async def _opened_in_time(self) -> ByteStream:
+        with anyio.CancelScope(deadline=self._now() + limits.connect_s):
+            return await self._open_byte_stream()
+        raise ConnectionError(f"it did not take the connection within {limits.connect_s:g} s")
 
     def _end_attempt(self, attempt: _Attempt) -> None:
         """Have the calls that wait for an attempt look again."""

@@ -14,7 +14,7 @@ import anyio
 
 from mm_plugin import limits
 from mm_plugin.transport.grpc.bodies import Bell
-from mm_plugin.transport.grpc.memory import MemoryReturn
+from mm_plugin.transport.grpc.memory_return import MemoryReturn
 from mm_plugin.transport.grpc.server_calls import Bound
 from mm_plugin.transport.grpc.server_connection import ServerConnection
 

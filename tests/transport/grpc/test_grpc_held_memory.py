@@ -15,11 +15,11 @@ from mm_plugin.exceptions import RequestBodyAbortedError, StatusCode
 from mm_plugin.transport.grpc.errors import GRPCStatusError
 from mm_plugin.transport.grpc.handlers import CallInfo, Streaming, Unary
 from mm_plugin.transport.grpc.http_plugin import HTTPServerStream, serve_exchange
-from mm_plugin.transport.grpc.memory import MemoryReturn
+from mm_plugin.transport.grpc.memory_return import MemoryReturn
 from mm_plugin.transport.grpc.server_connection import ServerConnection
 from mm_plugin.transport.link import HookCall, HTTPExchange
 from mm_plugin.wire.grpc import GZIP, Status, compress, frame
-from mm_plugin.wire.http2 import ErrorCode, GoAwayReceived, Role
+from mm_plugin.wire.http2 import ErrorCode, GoAwayReceived, Role, Stream
 
 from .conftest import PATH, UNARY, Serve
 from .raw_peers import RawClient
@@ -34,15 +34,20 @@ async def echo(request: bytes, info: CallInfo) -> bytes:
     return request
 
 
+async def ask_at_length(client: RawClient, number: int) -> Stream:
+    """Call with a hundred tiny fields, other ones for each number."""
+    stream = await client.open(*((b"x-%d-%d" % (number, each), b"v") for each in range(100)), path=UNARY)
+    client.http2.send_data(stream, frame(b"alive"), end_stream=True)
+    return stream
+
+
 async def test_heads_of_calls_under_way_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call may have long metadata, not all of them at once: tiny fields cost many times their octets."""
     monkeypatch.setattr(limits, "grpc_heads_octets", 100_000)
     async with serve({UNARY: Unary(hang, bytes, bytes)}) as served, await served.connect() as byte_stream:
         client = RawClient(Role.CLIENT, byte_stream)
         for number in range(10):
-            more = [(b"x-%d-%d" % (number, each), b"v") for each in range(100)]
-            stream = await client.open(*more, path=UNARY)
-            client.http2.send_data(stream, frame(b""), end_stream=True)
+            await ask_at_length(client, number)
         await client.flush()
         goaway = await client.next_event(GoAwayReceived)
         await client.read_to_the_end()
@@ -56,9 +61,7 @@ async def test_heads_of_calls_that_have_ended_do_not_count(serve: Serve, monkeyp
     async with serve({UNARY: Unary(echo, bytes, bytes)}) as served, await served.connect() as byte_stream:
         client = RawClient(Role.CLIENT, byte_stream)
         for number in range(20):
-            more = [(b"x-%d-%d" % (number, each), b"v") for each in range(100)]
-            stream = await client.open(*more, path=UNARY)
-            client.http2.send_data(stream, frame(b"alive"), end_stream=True)
+            stream = await ask_at_length(client, number)
             assert await client.answer(stream) == (200, Status(StatusCode.OK), frame(b"alive"))
 
 

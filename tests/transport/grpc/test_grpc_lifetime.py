@@ -9,6 +9,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
+from mm_plugin import limits
 from mm_plugin.exceptions import ConfigurationError, StatusCode
 from mm_plugin.transport.grpc.addresses import connector_to, parse_target
 from mm_plugin.transport.grpc.channel import GRPCChannel
@@ -321,3 +322,20 @@ def test_wrong_targets(target: str) -> None:
     """Anything else is refused with the forms that work."""
     with pytest.raises(ConfigurationError, match="host:port"):
         parse_target(target)
+
+
+async def test_a_connection_that_is_never_opened_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller without a deadline does not wait for ever for a system that neither connects nor refuses."""
+    monkeypatch.setattr(limits, "connect_s", 0.05)
+
+    async def connect() -> ByteStream:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with GRPCChannel(connect) as channel:
+        with (
+            anyio.fail_after(5),
+            pytest.raises(GRPCStatusError, match=r"did not take the connection within 0\.05 s") as info,
+        ):
+            await channel.unary(ECHO, b"", bytes)
+    assert (info.value.code, info.value.kind) == (StatusCode.UNAVAILABLE, FailureKind.UNREACHABLE)
